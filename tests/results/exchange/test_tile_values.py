@@ -158,6 +158,20 @@ def feature(size: int, **measurements: float) -> dict[str, object]:
         ("x,y,score\n790,590,1\n900,0,1\n", "1 of 2 tiles that do not lie on slide"),
         ("x,y,score\n,,1\n", "do not lie on"),
         ("", "cannot be read"),
+        ("x,y,score\n0,0,1\n", "does not say how large a tile is.*add columns width and height"),
+        ("x,y,w,h,s\n0,0,9,9,1\n0,9,0,9,1\n", "a.csv has 0 in column w, row 3"),
+        ("x,y,w,h,s\n0,0,9,9,1\n0,9,9,-9,1\n", "a.csv has -9 in column h, row 3"),
+        ("x,y,w,h,s\n0,0,,9,1\n0,9,9,9,1\n", "a.csv has nothing in column w, row 2"),
+        ("x,y,w,h,s\n0,0,9,9,1\n0,9,inf,9,1\n", "a.csv has inf in column w, row 3"),
+        ("x,y,w,s\n0,0,9,1\n0,9,nan,1\n", "a.csv has nothing in column w, row 3"),
+        ("x,y,s\n0,0,1\n0,9,2\n9,9,high\n", "a.csv has 'high' in column s, row 4"),
+        ("x,y,s\n0,0,1\nb,9,2\n9,9,3\n", "a.csv has 'b' in column x, row 3"),
+        ("x;y;s\n0;0;1,5\n0;9;high\n9;9;3,5\n", "a.csv has 'high' in column s, row 3"),
+        ("x,y,s,t\n0,0,nan,\n0,9,inf,\n", "a.csv has no number in s, t, but empty, NaN or inf"),
+        (
+            "x,y,s\n0,0,1\n0,9,2\n0,0,1\n0,9,3\n",
+            "tiles more than once, the first at x 0, y 9 with 2 and 3 in s: keep one",
+        ),
     ],
 )
 def test_a_table_of_something_else_is_refused(
@@ -165,8 +179,88 @@ def test_a_table_of_something_else_is_refused(
 ) -> None:
     path = tmp_path / "a.csv"
     path.write_text(content)
-    with pytest.raises(DataError, match=reason):
+    with pytest.raises(DataError, match=reason) as refused:
         read_tile_values(path, slide)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("delimiter", "point"), [(";", "."), ("\t", "."), (";", ","), ("\t", ",")])
+def test_a_table_of_a_spreadsheet_in_any_language(
+    slide: Slide, tmp_path: Path, delimiter: str, point: str
+) -> None:
+    rows = [["x", "y", "width", "name", "score"]]
+    tiles = zip(CORNERS, SCORES, strict=True)
+    rows += [[str(x), str(y), "100", "a, b", f"{score:.9f}"] for (x, y), score in tiles]
+    text = "\n".join(delimiter.join(row).replace(".", point) for row in rows)
+    path = tmp_path / "a.csv"
+    path.write_text(text, encoding="utf-8-sig")
+    (found,) = read_tile_values(path, slide)
+    assert list(found.values) == ["score"]
+    np.testing.assert_allclose(found.values["score"], SCORES, rtol=1e-6)
+    np.testing.assert_array_equal(found.placed.corners, CORNERS)
+
+
+def test_infinite_scores_are_missing_ones_and_what_is_there_twice_counts_once(
+    slide: Slide, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x,y,s,i\n0,0,1,1e99\n0,9,inf,2\n9,9,NA,3\n0,0,1,1e99\n")
+    (found,) = read_tile_values(path, slide)
+    np.testing.assert_array_equal(found.values["s"], [1, np.nan, np.nan, 1])
+    np.testing.assert_array_equal(found.values["i"], [np.nan, 2, 3, np.nan])
+    np.testing.assert_array_equal(found.heat_map("s").values, [[1, np.nan], [np.nan, np.nan]])
+
+
+def test_names_that_are_nearly_all_numbers_are_no_scores(slide: Slide, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x,y,s,tile_id,name\n0,0,1,1,a\n0,9,2,2,b\n9,9,3,3b,1\n9,0,,4,2\n")
+    (found,) = read_tile_values(path, slide)
+    assert list(found.values) == ["s"]
+
+
+def test_without_a_size_tiles_at_the_far_edge_do_not_make_it_smaller(
+    slide: Slide, tmp_path: Path
+) -> None:
+    corners = [(x, y) for y in (0, 100, 149) for x in (0, 100, 200, 220)]
+    x, y = zip(*corners, strict=True)
+    (found,) = read_tile_values(written(tmp_path / "a.csv", x=x, y=y, s=range(12)), slide)
+    assert found.tile_size == 100
+    assert np.isfinite(found.heat_map("s").values).sum() == 12
+
+
+@pytest.mark.parametrize(
+    ("about", "edge"),
+    [
+        ({"patch_size": 100}, 100),
+        ({"patch_size": 50}, 100),  # of another scale: tiles touch
+        ({"patch_size": 50, "downsample": 4.0}, 200),
+    ],
+)
+def test_hdf5_states_sizes_in_its_own_way(
+    slide: Slide, tmp_path: Path, about: dict[str, float], edge: int
+) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["coords"], file["score"] = np.array(CORNERS), SCORES
+        file["coords"].attrs.update(about)
+    (found,) = read_tile_values(tmp_path / "a.h5", slide)
+    assert found.tile_size == edge
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "reason"),
+    [
+        ("score", np.ones(7), "7 numbers in score for 12 tiles in coords"),
+        ("score", np.ones((1, 7)), "7 numbers in score for 12 tiles in coords"),
+        ("features", np.ones((12, 8)), "read it with napari_smse.read_tile_features"),
+    ],
+)
+def test_hdf5_without_a_number_a_tile_is_refused(
+    slide: Slide, tmp_path: Path, name: str, numbers: object, reason: str
+) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["coords"], file[name] = np.array(CORNERS), numbers
+    with pytest.raises(DataError, match=rf"a.h5 .*{reason}"):
+        read_tile_values(tmp_path / "a.h5", slide)
 
 
 def test_files_of_something_else_are_refused(slide: Slide, tmp_path: Path) -> None:

@@ -103,10 +103,10 @@ def _size(edge: int, step: float) -> float:
 def _extent(corners: NDArray[np.int32], spec: TileSpec) -> int:
     """Return how far a grid goes along the first axis that begins at the first tile, px."""
     places = np.unique(corners[:, 0]).astype(np.float64)
-    size, step, last = spec.size_level0, spec.stride_level0, places[-1] - places[0]
+    size, step, last = spec.size_level0, spec.stride_level0, float(places[-1] - places[0])
     if _is_moved_back(places - places[0], step, lambda: _share_a_row(corners, *places[-2:])):
         return math.ceil(last + size - _ROUNDING)
-    return max(1, math.floor(np.floor(last / step + 0.5) * step + size + _ROUNDING))
+    return max(1, math.floor(math.floor(last / step + 0.5) * step + size + _ROUNDING))
 
 
 def _is_moved_back(places: NDArray[np.float64], step: float, are_two: Callable[[], bool]) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import DataError
-from napari_smse.results.exchange.fitted_grid import fitted_grid
+from napari_smse.results.exchange.fitted_grid import fitted_grid, usual_step
 from napari_smse.results.exchange.h5_files import require_h5py
 from napari_smse.scoring.tile_table import TileTable, unit_length
 from napari_smse.slides import Slide
@@ -116,7 +116,7 @@ def read_tile_features(path: Path, slide: Slide, tile_size: int | None = None) -
         )
     if features.dtype.kind not in "fiu" or not np.isfinite(features).all():
         raise DataError(f"{path} has features that are no numbers: extract them again.")
-    edge = tile_size or _edge(about) or _edge(_patches(path))
+    edge = tile_size or _stated_edge(about, path, coords)
     if edge < 1:
         raise DataError(
             f"{path} does not say how large a tile is: give the edge of one in level-0 px, as "
@@ -212,12 +212,23 @@ def _corners(
     return np.asarray(coords, dtype=np.int32)
 
 
-def stated_edge(coords: Any, path: Path) -> int:
+def stated_edge(dataset: Any, path: Path) -> int:
     """Return a tile's edge in level-0 px, as a dataset of coordinates or CLAM's folder has it.
 
     0 if neither says so.
     """
-    return _edge(_numbers(coords)) or _edge(_patches(path))
+    return _stated_edge(_numbers(dataset), path, np.asarray(dataset[:]))
+
+
+def _stated_edge(about: Mapping[str, Any], path: Path, coords: NDArray[Any]) -> int:
+    return _edge(about) or _edge(_patches(path)) or _touching_edge(about, coords)
+
+
+def _touching_edge(about: Mapping[str, Any], coords: NDArray[Any]) -> int:
+    """Return a size that is stated without its scale, if tiles of so many level-0 px touch."""
+    size = round(_number(about, "patch_size"))
+    has_scale = about.keys() & {"downsample", "target_magnification", "level0_magnification"}
+    return size if not has_scale and size == usual_step(coords) else 0
 
 
 def _grid(
