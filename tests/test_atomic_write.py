@@ -242,3 +242,15 @@ class TestWindows:
 def test_elsewhere_nothing_is_tried_again() -> None:
     assert atomic_write._PAUSES == ()
     assert "another program" not in str(output_error(Path("a"), OSError(errno.EACCES, "no")))
+
+
+def test_the_reason_is_the_system_s_and_not_what_a_library_makes_of_it(tmp_path: Path) -> None:
+    def fail() -> None:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise OSError("With tag (006A,0002):\nTraceback\n  many lines") from error
+
+    with pytest.raises(OutputError, match="a: the disk is full"), atomic_path(tmp_path / "a"):
+        fail()
+    assert "\n" not in str(output_error(tmp_path, OSError("one line\nand another")))

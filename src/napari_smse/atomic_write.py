@@ -21,6 +21,7 @@ _REMEDIES = {
     errno.EROFS: "that disk is read-only; choose another output folder",
     errno.ENOSPC: "the disk is full; free some space or choose another output folder",
     errno.EDQUOT: "your quota is used up; free some space or choose another output folder",
+    errno.EFBIG: "no file may be so large there; raise ulimit -f or choose another output folder",
     errno.ENOENT: "its folder does not exist; create it first",
     errno.ENOTDIR: "a part of its path is a file, not a folder; choose another output folder",
     errno.EISDIR: "there is a folder of that name; remove it or choose another output folder",
@@ -38,10 +39,21 @@ _PAUSES: Final = (0.02, 0.1, 0.5) if _WINDOWS else ()
 
 def output_error(path: Path, error: OSError) -> OutputError:
     """Return the error that names the file, the reason and the remedy in one line."""
-    reason = error.strerror or str(error)
+    error = _of_the_system(error)
+    reason = error.strerror or str(error).partition("\n")[0]
     remedy = _REMEDIES.get(error.errno or 0, f"{reason}; choose another output folder")
     remedy = (_windows_remedy(path, error) if _WINDOWS else "") or remedy
     return OutputError(f"cannot write {path}: {remedy}")
+
+
+def _of_the_system(error: OSError) -> OSError:
+    """Return the error that led to one of a library's own words, which may be pages of them."""
+    reason: BaseException | None = error
+    while reason is not None:
+        if isinstance(reason, OSError) and reason.errno is not None:
+            return reason
+        reason = reason.__cause__ or reason.__context__
+    return error
 
 
 def _windows_remedy(path: Path, error: OSError) -> str:
@@ -123,6 +135,8 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         if old.exists() and not path.exists():
             _move(old, path)
         raise output_error(path, error) from error
+    except OutputError as error:  # of a file in the part, whose name is gone with it
+        raise OutputError(str(error).replace(str(part), str(path))) from error
     finally:
         for gone in (part, old):
             _remove(gone)

@@ -35,6 +35,20 @@ def test_results_are_exported(shell: Shell, folder: Path, tmp_path: Path) -> Non
     assert str(tmp_path / "out" / "x") in (answer.err + answer.out).replace("\n", "")
 
 
+def test_several_files_are_named_below_their_folder(
+    shell: Shell, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("a_20x.ome.zarr", "a_mean.ome.zarr", "deep/a.h5")
+    monkeypatch.setattr(
+        ExportTarget, "load", lambda _self: lambda _run, out, **_more: [out / one for one in names]
+    )
+    monkeypatch.chdir(tmp_path)
+    answer = shell("export", folder.name, "--to", "other", "--out", "out")
+    told = (answer.out + answer.err).splitlines()
+    assert told[0] == "results for others, in out:"
+    assert [Path(line) for line in told[1:]] == [Path(f"  {name}") for name in names]
+
+
 def test_a_model_is_not_what_a_target_of_results_takes(shell: Shell, tmp_path: Path) -> None:
     answer = shell("export", "bundled", "--to", "other", "--out", tmp_path)
     assert_one_error(answer, "bundled is a model", "--to other is for results", "wsinfer, onnx")

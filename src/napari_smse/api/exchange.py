@@ -130,6 +130,6 @@ def read_tile_values(
     >>> folder = scores.save(tempfile.mkdtemp())
     >>> (tiles,) = smse.read_tile_values(folder / "tiles.csv", slide)
     >>> tiles.tile_size, tiles.heat_map("p_malignant").values.shape
-    (896, (5, 7))
+    (896, (5, 6))
     """
     return read_values(Path(path), slide, tile_size)

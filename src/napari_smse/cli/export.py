@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -57,9 +58,19 @@ def export(
     if to in MODEL_TARGETS:
         _export_model(what, out, to, mpp, overwrite=overwrite)
         return
+    written = export_results(Path(what), to, out, overwrite=overwrite)
+    _tell_written(f"{what} for {TARGETS[to].opens_in}", out, written)
+
+
+def _tell_written(what: str, out: Path, written: Sequence[Path]) -> None:
+    """Name one file in a line, several below the folder that they are in."""
     console = Console()
-    for path in export_results(Path(what), to, out, overwrite=overwrite):
-        console.report(f"{what} for {TARGETS[to].opens_in}: {path}")
+    if len(written) == 1:
+        console.report(f"{what}: {written[0]}")
+        return
+    console.report(f"{what}, in {out}:")
+    for path in written:
+        console.report(f"  {path.relative_to(out)}")
 
 
 def _require_fit(what: str, to: str) -> None:

@@ -84,11 +84,15 @@ class PlacedTiles(ScaleTiles):
 
     @classmethod
     def near(cls, grid: TileGrid, corners: NDArray[np.int32]) -> PlacedTiles:
-        """Return tiles at these corners, each in the cell of the grid that is nearest to it."""
-        steps = (corners - (grid.area.x, grid.area.y)) / grid.spec.stride_level0
-        cells = np.clip(np.rint(steps), 0, (grid.columns - 1, grid.rows - 1)).astype(np.int32)
+        """Return tiles at these corners, each in the cell of the grid that is nearest to it.
+
+        Those that lie where the grid's last column or row was moved back to are of that.
+        """
+        step, (x, y) = grid.spec.stride_level0, corners.T
+        columns = _nearest(x, grid.left(np.arange(grid.columns)), grid.area.x, step)
+        rows = _nearest(y, grid.top(np.arange(grid.rows)), grid.area.y, step)
         unknown = np.full(len(corners), np.nan, dtype=np.float32)
-        return cls(grid, cells[:, 0], cells[:, 1], unknown, corners)
+        return cls(grid, columns, rows, unknown, corners)
 
     @property
     def x(self) -> NDArray[np.int32]:
@@ -119,6 +123,19 @@ class PlacedTiles(ScaleTiles):
             tissue=self.tissue[index],
             corners=self.corners[index],
         )
+
+
+def _nearest(
+    places: NDArray[np.int32], begins: NDArray[np.int32], origin: int, step: float
+) -> NDArray[np.int32]:
+    """Return the column, or row, of each place, of those that begin at `begins`.
+
+    Of two that are a step apart none is rounded to the other's.
+    """
+    last = len(begins) - 1
+    cells = np.clip(np.floor((places - origin) / step + 0.5), 0, last).astype(np.int32)
+    is_last = np.abs(places - begins[-1]) < np.abs(places - begins[cells])
+    return np.where(is_last, np.int32(last), cells)
 
 
 @dataclass(frozen=True)

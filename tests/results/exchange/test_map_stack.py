@@ -32,6 +32,14 @@ def test_each_scale_has_maps_and_their_mean_too(tmp_path: Path) -> None:
     assert fine.origin_um == (8 + 99 / 2 * 0.25, 24 + 99 / 2 * 0.25)
 
 
+def test_lengths_are_told_without_what_floats_add_to_them() -> None:
+    values = np.zeros((1, 2, 2), np.float32)
+    stack = MapStack("20x", ("a",), values, 3.0, 300.0, 224 * (0.25 / 0.499), 0.499)
+    assert stack.cell_um == 56
+    assert stack.corner_um == (149.7, 1.497)
+    assert stack.origin_um == (177.4505, 29.2475)
+
+
 @given(
     arrays(
         np.float32,

@@ -26,6 +26,7 @@ from napari_smse.errors import OutputError
 from napari_smse.results.exchange import ResultFolder
 from napari_smse.results.exchange.map_stack import map_stacks
 from napari_smse.results.exchange.qupath import export, groovy_text
+from napari_smse.slides.remote_path import slide_path
 from support import TESTS
 from support.dicom_slides import write_dicom_level
 from support.result_folders import AREA, write_results
@@ -164,6 +165,28 @@ def test_the_number_of_a_slide_is_no_part_of_its_path(tmp_path: Path, slide: Pat
     numbered = slide.with_name("one.svs#2")
     (folder,) = export(write_results(tmp_path / "run", slide=numbered), tmp_path)
     assert read_text((folder / "import.groovy").read_text(), "slide") == str(slide)
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("http://host/a/one%20b.svs", "one b.svs"),
+        ("s3://bucket/one.svs#2", "one.svs"),
+        ("https://me:word@host/one.svs?token=word", "one.svs"),
+    ],
+)
+def test_of_a_slide_at_an_address_the_script_looks_for_a_copy(
+    tmp_path: Path, address: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = write_results(tmp_path / "run", slide=slide_path(address))
+    (folder,) = export(run, tmp_path / "out")
+    script = (folder / "import.groovy").read_text(encoding="ascii")
+    assert read_text(script, "slide") == str(tmp_path / "out" / name)
+    assert "://" not in script
+    (warning,) = caplog.messages
+    assert "is at an address" in warning
+    assert f"copy it to {tmp_path / 'out' / name}, or set its path in" in warning
+    assert "word" not in warning
 
 
 def test_a_folder_of_dicom_files_is_opened_by_one_of_them(tmp_path: Path) -> None:

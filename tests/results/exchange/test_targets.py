@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,47 @@ def test_a_target_gets_the_results_and_a_folder(
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):
         export_results(folder, "other", tmp_path / "file")
+
+
+@contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """Let writes fail as on a full disk: no file may have more bytes."""
+    resource = pytest.importorskip("resource")  # which Windows has not
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [100, 2_500, 20_000])
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_cannot_be_written_is_told_in_one_line_and_leaves_nothing_half_written(
+    saved: Path, tmp_path: Path, target: str, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    TARGETS[target].load()  # imports write what Python compiles
+    told = ""
+    with no_file_above(size):
+        try:
+            export_results(saved, target, tmp_path)
+        except OutputError as error:
+            told = str(error)
+    assert told or size > 100
+    if told:
+        assert str(tmp_path) in told
+        assert told.endswith(
+            ": no file may be so large there; raise ulimit -f or choose another output folder"
+        )
+    assert not list(tmp_path.rglob(".*.part*"))
+    assert ".part" not in told
+    assert not caplog.records
+
+
+def test_hdf5_on_a_full_disk_ends_neither_in_a_traceback_nor_in_a_crash(
+    saved: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for target in ("anndata", "trident", "clam"):
+        with pytest.raises(OutputError), no_file_above(5_000):
+            export_results(saved, target, tmp_path / target)
+    assert "Traceback" not in capfd.readouterr().err  # of objects that are removed

@@ -86,6 +86,7 @@ def test_clam_says_beside_the_features_how_large_a_tile_is(
         ({"patch_size": 256, "level0_magnification": 40, "target_magnification": 20}, 512),
         ({"patch_size": 256, "patch_level": 1, "downsample": (4.0, 4.0)}, 1024),
         ({"patch_size_level0": 300}, 300),
+        ({"patch_size": 512}, 512),  # which is the step
     ],
 )
 def test_a_tile_s_size_is_what_each_program_says(
@@ -112,6 +113,13 @@ def test_any_places_and_features_are_kept(
     assert len(found) == len(found.features) == len(wanted)
     values = found.tiles.heat_map(np.ones(len(wanted)), 0).values
     assert np.isfinite(values).any() == (len(wanted) > 0)
+
+
+def test_a_tile_at_the_slide_s_far_edge_has_a_cell_of_its_own(slide: Slide, tmp_path: Path) -> None:
+    coords = [(0, y) for y in (0, 512, 1024, 1100)]
+    found = read_tile_features(write(tmp_path / "a.h5", coords), slide)
+    assert found.placed.rows.tolist() == [0, 1, 2, 3]
+    np.testing.assert_array_equal(found.tiles.heat_map(np.arange(4), 0).values[:, 0], range(4))
 
 
 def test_half_precision_and_a_leading_one_are_read(slide: Slide, tmp_path: Path) -> None:
@@ -146,6 +154,7 @@ def test_similar_tiles_are_found_among_features(slide: Slide, tmp_path: Path) ->
         (corners(1), np.full((1, 4), np.nan), TRIDENT, "no numbers"),
         (corners(1), np.array([[b"a"]]), TRIDENT, "no numbers"),
         (corners(1), None, {}, "does not say how large a tile is"),
+        (corners(1, 2), None, {"patch_size": 256}, "does not say how large a tile is"),
         (corners(1), None, {"patch_size": "x"}, "does not say how large a tile is"),
         (corners(1), None, {"patch_size_level0": -1}, "does not say how large a tile is"),
     ],

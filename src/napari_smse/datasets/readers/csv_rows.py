@@ -46,7 +46,7 @@ def read_csv_rows(path: Path, required: Sequence[str] = ()) -> CsvRows:
     if not lines or not lines[0].strip():
         raise DataError(f"{path} is empty: its first line must name the columns.")
     try:
-        cells = list(csv.reader(lines, delimiter=_delimiter(lines[0])))
+        cells = list(csv.reader(lines, delimiter=delimiter_of(lines[0])))
     except csv.Error as error:
         raise DataError(f"{path} is no table ({error}): save it as CSV in UTF-8.") from error
     columns = tuple(name.strip().lower() for name in cells[0])
@@ -68,7 +68,8 @@ def _text(path: Path) -> str:
     return text
 
 
-def _delimiter(header: str) -> str:
+def delimiter_of(header: str) -> str:
+    """Return what stands between the columns that the first line of a table names."""
     # On the header alone, and only for the delimiter: the sniffer's guess at quoting is worse
     # than csv's own rules.
     try:

@@ -24,6 +24,11 @@ _COARSEST_PX: Final = 256
 """No level of a pyramid is halved that is no longer than this."""
 
 
+def _rounded(um: float) -> float:
+    """Return a length without what floats add to it: 56 um, not 55.99999999999999."""
+    return float(f"{um:.12g}")
+
+
 @dataclass(frozen=True)
 class MapStack:
     """The maps of all classes at one scale.
@@ -77,18 +82,19 @@ class MapStack:
     @property
     def cell_um(self) -> float:
         """Edge of a cell, um."""
-        return self.cell * self.slide_mpp
+        return _rounded(self.cell * self.slide_mpp)
 
     @property
     def origin_um(self) -> tuple[float, float]:
         """Middle of the first cell, (y, x) in um from the middle of the slide's first pixel."""
         half = (self.cell - 1) / 2
-        return (self.y + half) * self.slide_mpp, (self.x + half) * self.slide_mpp
+        y, x = (_rounded((side + half) * self.slide_mpp) for side in (self.y, self.x))
+        return y, x
 
     @property
     def corner_um(self) -> tuple[float, float]:
         """Top-left corner, (y, x) in um from the slide's."""
-        return self.y * self.slide_mpp, self.x * self.slide_mpp
+        return _rounded(self.y * self.slide_mpp), _rounded(self.x * self.slide_mpp)
 
     @property
     def rgb(self) -> tuple[Colour, ...]:

@@ -27,6 +27,7 @@ from napari_smse.results.tables import tile_columns
 from napari_smse.slides.backends.dicom_series import folder_series
 from napari_smse.slides.identity import text_path
 from napari_smse.slides.image_number import file_and_image
+from napari_smse.slides.remote_path import RemotePath
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ def export(results: ResultFolder, out: Path, *, overwrite: bool = False) -> list
     folder = out / f"{results.stem}_qupath"
     area = results.scales[0].tiles.grid.area  # of what was scanned, to which QuPath crops
     origin = area.x, area.y
-    slide = _slide_file(text_path(results.record.slide.path)).absolute()
+    slide = text_path(results.record.slide.path)
+    file = _copied_file(slide, folder) if isinstance(slide, RemotePath) else _slide_file(slide)
     regions = _regions_beside(slide, origin)
     with atomic_folder(folder, overwrite=overwrite) as part:
         part.mkdir()
@@ -76,9 +78,26 @@ def export(results: ResultFolder, out: Path, *, overwrite: bool = False) -> list
             write_annotations(part / REGIONS_NAME, regions, bounds_origin=origin)
             objects.insert(0, REGIONS_NAME)
         maps = _write_maps(results, part)
-        script = _script(slide, folder.absolute(), (area.width, area.height), objects, maps)
+        script = _script(
+            file.absolute(), folder.absolute(), (area.width, area.height), objects, maps
+        )
         (part / SCRIPT_NAME).write_text(script, encoding="ascii")
+    if isinstance(slide, RemotePath):
+        logger.warning(
+            "%s is at an address, where QuPath does not open it: copy it to %s, or set its path in "
+            "%s",
+            slide,
+            file,
+            folder / SCRIPT_NAME,
+        )
     return [folder]
+
+
+def _copied_file(slide: RemotePath, folder: Path) -> Path:
+    """Return where the script looks for a copy of a slide at an address: beside its folder."""
+    file = file_and_image(slide)[0]
+    assert isinstance(file, RemotePath)
+    return folder.with_name(file.file_name)
 
 
 def _slide_file(path: Path) -> Path:

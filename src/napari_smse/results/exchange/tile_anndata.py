@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_smse.atomic_write import atomic_path, require_free
+from napari_smse.atomic_write import require_free
 from napari_smse.errors import OutputError
+from napari_smse.results.exchange.h5_files import new_h5
 from napari_smse.results.exchange.result_folder import ResultFolder
 from napari_smse.results.exchange.scored_scale import ScoredScale, scored_scales
 
@@ -31,9 +32,15 @@ def export(run: ResultFolder, out: Path, *, overwrite: bool) -> list[Path]:
     path = out / f"{run.stem}.h5ad"
     require_free([path], overwrite=overwrite)
     table = tile_anndata(run, scored_scales(run))
-    with atomic_path(path) as part:
-        table.write_h5ad(part)
+    _write(table, path)
     return [path]
+
+
+def _write(table: anndata.AnnData, path: Path) -> None:
+    from anndata.io import write_elem
+
+    with new_h5(path) as file:
+        write_elem(file, "/", table)
 
 
 def tile_anndata(run: ResultFolder, scales: Sequence[ScoredScale]) -> anndata.AnnData:

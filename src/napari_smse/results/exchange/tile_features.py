@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.errors import DataError
+from napari_smse.results.exchange.fitted_grid import fitted_grid, usual_step
 from napari_smse.results.exchange.h5_files import require_h5py
 from napari_smse.scoring.tile_table import TileTable, unit_length
-from napari_smse.slides import Region, Slide
-from napari_smse.tiles import PlacedTiles, TileGrid, TileSpec
-from napari_smse.tiles.spec import MAX_OVERLAP
+from napari_smse.slides import Slide
+from napari_smse.tiles import PlacedTiles, TileGrid
 
 _LOST: Final = "is no whole HDF5 file: copy it again, or extract the features again"
 _ATTRIBUTES: Final = (
@@ -116,7 +116,7 @@ def read_tile_features(path: Path, slide: Slide, tile_size: int | None = None) -
         )
     if features.dtype.kind not in "fiu" or not np.isfinite(features).all():
         raise DataError(f"{path} has features that are no numbers: extract them again.")
-    edge = tile_size or _edge(about) or _edge(_patches(path))
+    edge = tile_size or _stated_edge(about, path, coords)
     if edge < 1:
         raise DataError(
             f"{path} does not say how large a tile is: give the edge of one in level-0 px, as "
@@ -212,40 +212,29 @@ def _corners(
     return np.asarray(coords, dtype=np.int32)
 
 
-def stated_edge(coords: Any, path: Path) -> int:
+def stated_edge(dataset: Any, path: Path) -> int:
     """Return a tile's edge in level-0 px, as a dataset of coordinates or CLAM's folder has it.
 
     0 if neither says so.
     """
-    return _edge(_numbers(coords)) or _edge(_patches(path))
+    return _stated_edge(_numbers(dataset), path, np.asarray(dataset[:]))
+
+
+def _stated_edge(about: Mapping[str, Any], path: Path, coords: NDArray[Any]) -> int:
+    return _edge(about) or _edge(_patches(path)) or _touching_edge(about, coords)
+
+
+def _touching_edge(about: Mapping[str, Any], coords: NDArray[Any]) -> int:
+    """Return a size that is stated without its scale, if tiles of so many level-0 px touch."""
+    size = round(_number(about, "patch_size"))
+    has_scale = about.keys() & {"downsample", "target_magnification", "level0_magnification"}
+    return size if not has_scale and size == usual_step(coords) else 0
 
 
 def _grid(
     slide: Slide, corners: NDArray[np.int32], about: Mapping[str, Any], edge: int
 ) -> TileGrid:
     stated = round(_number(about, "patch_size")) if "patch_size_level0" in about else edge
-    return tile_grid(slide, corners, edge, stated, _number(about, "overlap"))
-
-
-def tile_grid(
-    slide: Slide, corners: NDArray[np.int32], edge: int, tile_px: int, overlap: float
-) -> TileGrid:
-    """Return the grid of tiles that begins at the first of them.
-
-    Parameters
-    ----------
-    slide, corners
-        The slide, and where the tiles lie ``(n, 2)``: (x, y), level-0 px.
-    edge, tile_px
-        Edge of a tile, level-0 px, and at its own scale; where that is not known, the same.
-    overlap
-        Of neighbours, px at the tiles' own scale.
-    """
-    size = tile_px if tile_px > 0 else edge
-    overlap = min(max(overlap / size, 0.0), MAX_OVERLAP)
-    x, y = corners.min(axis=0).tolist() if len(corners) else (0, 0)
-    return TileGrid(
-        TileSpec(size, slide.mpp * edge / size, slide.mpp, overlap),
-        Region(x, y, slide.width - x, slide.height - y),
-        inside=False,
-    )
+    px = stated if stated > 0 else edge
+    overlap = max(_number(about, "overlap"), 0.0) / px
+    return fitted_grid(slide, corners, edge, px, edge * (1 - overlap))

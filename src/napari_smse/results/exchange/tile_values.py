@@ -14,27 +14,32 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from napari_smse.errors import DataError
+from napari_smse.results.exchange.fitted_grid import fitted_grid, usual_step
 from napari_smse.results.exchange.h5_files import require_h5py
-from napari_smse.results.exchange.tile_features import stated_edge, tile_grid
+from napari_smse.results.exchange.number_table import read_number_table
+from napari_smse.results.exchange.tile_features import stated_edge
 from napari_smse.scoring import HeatMap, HeatMapBuilder
 from napari_smse.slides import Slide
 from napari_smse.tiles import PlacedTiles
 
 SUFFIXES: Final = (".csv", ".parquet", ".h5", ".hdf5", ".geojson", ".json")
 _CORNERS: Final = (("x", "y"), ("minx", "miny"), ("x_min", "y_min"), ("left", "top"))
-_SIZES: Final = (("width", "height"), ("w", "h"), ("tile_size",) * 2, ("patch_size",) * 2)
+_SIZES: Final = (
+    ("width", "height"),
+    ("w", "h"),
+    *((name,) * 2 for name in ("width", "w", "tile_size", "patch_size")),
+)
 _NO_VALUES: Final = frozenset({"mpp", "tile_id", "index", ""})
 _MOST_SIZES: Final = 8
 """Sizes of tiles in a file, one a scale; of more it holds cells or regions, and no tiles."""
 _ROUNDING: Final = 1
 _ALIKE: Final = 0.01
 """What sizes of tiles of one scale differ by at most: px, or a fraction."""
+_SAME, _SAME_AS_0 = 1e-3, 1e-6
+"""Numbers of one tile, of which two networks' runs differ by rounding: a fraction, and of 0."""
 
 Values = dict[str, NDArray[np.float32]]
 
@@ -93,8 +98,8 @@ def read_tile_values(path: Path, slide: Slide, tile_size: int | None = None) -> 
     slide
         The slide that they are of.
     tile_size
-        Edge of a tile, level-0 px, where the file does not say so; by default the smallest distance
-        of two tiles.
+        Edge of a tile, level-0 px, where the file does not say so; by default the commonest
+        distance of neighbours.
 
     Raises
     ------
@@ -110,8 +115,13 @@ def read_tile_values(path: Path, slide: Slide, tile_size: int | None = None) -> 
         raise DataError(f"{path} holds no tile: give the scores of a slide's tiles.")
     if not rows.values:
         raise DataError(f"{path} holds no number a tile, but places alone: add a column of scores.")
+    if not any(np.isfinite(column).any() for column in rows.values.values()):
+        raise DataError(
+            f"{path} has no number in {', '.join(rows.values)}, but empty, NaN or infinite ones "
+            "alone: write the scores again."
+        )
     _require_on(slide, path, rows.corners)
-    sizes = np.where(rows.sizes > 0, rows.sizes, tile_size or _spacing(rows.corners))
+    sizes = _sizes(path, rows, tile_size)
     kinds = _kinds(sizes)
     if len(kinds) > _MOST_SIZES or min(kinds) < 1:
         raise DataError(
@@ -122,40 +132,53 @@ def read_tile_values(path: Path, slide: Slide, tile_size: int | None = None) -> 
     return [_of_size(path, slide, rows, nearest == n, edge) for n, edge in enumerate(kinds)]
 
 
+def _sizes(path: Path, rows: _Rows, tile_size: int | None) -> NDArray[np.float64]:
+    """Return the size of each tile, where the file states none as given, or so that they touch."""
+    otherwise = tile_size or usual_step(rows.corners)
+    if not (otherwise or (rows.sizes > 0).all()):
+        raise DataError(
+            f"{path} does not say how large a tile is, which a single one does not tell: add "
+            "columns width and height, in level-0 px, or give tile_size."
+        )
+    return np.where(rows.sizes > 0, rows.sizes, otherwise)
+
+
 def _kinds(sizes: NDArray[np.float64]) -> list[int]:
     """Return the sizes of tiles, small to large; edges on whole px make one size of two."""
-    kinds: list[int] = []
-    for size in np.unique(np.rint(sizes)).tolist():
-        if not kinds or size - kinds[-1] > max(_ROUNDING, _ALIKE * size):
-            kinds.append(int(size))
-    return kinds
+    kinds: list[dict[int, int]] = []
+    numbers = np.unique(np.rint(sizes).astype(np.int64), return_counts=True)
+    for size, count in zip(*(one.tolist() for one in numbers), strict=True):
+        if not kinds or size - min(kinds[-1]) > max(_ROUNDING, _ALIKE * size):
+            kinds.append({})
+        kinds[-1][size] = count
+    return [max(kind, key=kind.__getitem__) for kind in kinds]  # which is nearest to the exact one
 
 
 def _of_size(
     path: Path, slide: Slide, rows: _Rows, chosen: NDArray[np.bool_], edge: int
 ) -> TileValues:
     corners = np.rint(rows.corners[chosen]).astype(np.int32)
-    grid = tile_grid(slide, corners, edge, edge, max(0.0, edge - _usual_step(corners, edge)))
+    grid = fitted_grid(slide, corners, edge, edge, usual_step(corners) or edge)
     values = {name: column[chosen] for name, column in rows.values.items()}
+    _require_one_number_each(path, corners, values)
     known = {name: column for name, column in values.items() if np.isfinite(column).any()}
     return TileValues(path, PlacedTiles.near(grid, corners), known)
 
 
-def _spacing(corners: NDArray[np.float64]) -> float:
-    """Return the smallest distance along either side of two tiles that do not lie at one place."""
-    steps = _steps(corners)
-    return float(steps.min()) if len(steps) else 0.0
-
-
-def _usual_step(corners: NDArray[np.int32], edge: int) -> float:
-    """Return the commonest distance of neighbours; tiles at the slide's edge may lie nearer."""
-    steps, counts = np.unique(_steps(corners), return_counts=True)
-    return float(steps[counts.argmax()]) if len(steps) else float(edge)
-
-
-def _steps(corners: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.floating]:
-    """Return the distances of columns, and of rows."""
-    return np.concatenate([np.diff(np.unique(np.rint(side))) for side in corners.T])
+def _require_one_number_each(path: Path, corners: NDArray[np.int32], values: Values) -> None:
+    """Refuse a tile that is there twice with different numbers; the same ones do no harm."""
+    _, first, place = np.unique(corners, axis=0, return_index=True, return_inverse=True)
+    first = first[place.ravel()]
+    for name, column in values.items():
+        one = column[first]
+        known = np.isfinite(column) & np.isfinite(one)
+        off = np.flatnonzero(known & ~np.isclose(column, one, _SAME, _SAME_AS_0))
+        if len(off):
+            x, y = corners[off[0]].tolist()
+            raise DataError(
+                f"{path} has tiles more than once, the first at x {x}, y {y} with "
+                f"{one[off[0]]:g} and {column[off[0]]:g} in {name}: keep one of each."
+            )
 
 
 def _require_on(slide: Slide, path: Path, corners: NDArray[np.float64]) -> None:
@@ -189,44 +212,37 @@ def _first_line(error: Exception) -> str:
 
 
 def _read_table(path: Path) -> _Rows:
-    with path.open("rb") as stream:
-        is_parquet = path.suffix.lower() == ".parquet"
-        table = pa.parquet.read_table(stream) if is_parquet else pa.csv.read_csv(stream)
-    columns = {name.strip(): _numbers(table[name]) for name in table.column_names}
-    numbers = {name: column for name, column in columns.items() if column is not None}
-    lower = {name.lower(): column for name, column in numbers.items()}
+    table = read_number_table(path, _NO_VALUES)
+    lower = {name.lower(): column for name, column in table.numbers.items()}
     place = _first_pair(_CORNERS, lower)
     if place is None:
         raise DataError(
-            f"{path} has no columns x and y of tiles, but {', '.join(columns) or 'none'}: "
+            f"{path} has no columns x and y of tiles, but {', '.join(table.names) or 'none'}: "
             "add them, in level-0 px."
         )
     size = _first_pair(_SIZES, lower)
+    for name in size or ():
+        table.require_sizes(name, lower[name])
     corners = np.column_stack([lower[name] for name in place])
     sizes = np.full(len(corners), 0.0) if size is None else lower[size[0]]
     used = {*place, *(size or ()), *_NO_VALUES}
-    values = {
-        name: column.astype(np.float32)
-        for name, column in numbers.items()
-        if name.lower() not in used
+    values = {name: one for name, one in table.numbers.items() if name.lower() not in used}
+    return _Rows(corners, sizes, _finite(values))
+
+
+def _finite(values: Mapping[str, NDArray[np.floating]]) -> Values:
+    """Return numbers with NaN where one is infinite, as one is that float32 cannot hold."""
+    with np.errstate(over="ignore"):
+        found = {name: np.asarray(column, dtype=np.float32) for name, column in values.items()}
+    return {
+        name: np.where(np.isfinite(one), one, np.float32(np.nan)) for name, one in found.items()
     }
-    return _Rows(corners, sizes, values)
 
 
 def _first_pair(
     pairs: Sequence[tuple[str, str]], columns: Mapping[str, object]
 ) -> tuple[str, str] | None:
     return next((pair for pair in pairs if set(pair) <= columns.keys()), None)
-
-
-def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
-    """Return a column as numbers, NaN where there is none; None if it holds something else."""
-    kind = column.type
-    # Of a column without any value a CSV file says no type.
-    is_any = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
-    if not any(is_kind(kind) for is_kind in is_any):
-        return None
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
 
 
 def _read_h5(path: Path) -> _Rows:
@@ -239,19 +255,41 @@ def _read_h5(path: Path) -> _Rows:
             raise DataError(f"{path} has no dataset coords of a row a tile: give one with such.")
         corners = np.asarray(coords[:], dtype=np.float64)
         values = dict(_columns(file, len(corners)))
+        if len(corners) and not values:
+            _tell_what_it_has(path, file, len(corners))
         edge = stated_edge(coords, path)
-    return _Rows(corners, np.full(len(corners), float(edge)), values)
+    return _Rows(corners, np.full(len(corners), float(edge)), _finite(values))
+
+
+def _tell_what_it_has(path: Path, file: Any, tiles: int) -> None:
+    """Refuse scores of another number of tiles, and features."""
+    for name, shape in _shapes(file):
+        if np.prod(shape) == max(shape):
+            raise DataError(
+                f"{path} has {max(shape)} numbers in {name} for {tiles} tiles in coords: write "
+                "both again, a number a tile."
+            )
+    if any(len(shape) > 1 and shape[-2] == tiles for _, shape in _shapes(file)):
+        raise DataError(
+            f"{path} holds features of tiles, and no scores: read it with "
+            "napari_smse.read_tile_features, and search it with napari_smse.find_similar."
+        )
+
+
+def _shapes(file: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of the datasets of numbers but for the places."""
+    for name in file:
+        dataset = file.get(name)
+        shape = getattr(dataset, "shape", None)
+        if name != "coords" and shape and dataset.dtype.kind in "fiu":
+            yield name, shape
 
 
 def _columns(file: Any, tiles: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield the datasets that hold a number a tile, as attention scores do."""
-    for name in file:
-        dataset = file.get(name)
-        shape = getattr(dataset, "shape", None)
-        if name == "coords" or not shape or dataset.dtype.kind not in "fiu":
-            continue
-        if dataset.size == tiles and max(shape) == tiles:
-            yield name, np.asarray(dataset[:], dtype=np.float32).ravel()
+    for name, shape in _shapes(file):
+        if np.prod(shape) == tiles and max(shape) == tiles:
+            yield name, np.asarray(file[name][:], dtype=np.float32).ravel()
 
 
 def _read_geojson(path: Path, origin: tuple[int, int]) -> _Rows:
@@ -269,11 +307,8 @@ def _read_geojson(path: Path, origin: tuple[int, int]) -> _Rows:
             measured.append(numbers)
     found = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     names = dict.fromkeys(name for one in measured for name in one)
-    values = {
-        name: np.array([one.get(name, np.nan) for one in measured], dtype=np.float32)
-        for name in names
-    }
-    return _Rows(found[:, :2] + origin, found[:, 2] - found[:, 0], values)
+    values = {name: np.array([one.get(name, np.nan) for one in measured]) for name in names}
+    return _Rows(found[:, :2] + origin, found[:, 2] - found[:, 0], _finite(values))
 
 
 def _measurements(feature: Mapping[str, Any]) -> dict[str, float]:
