@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import (
     ModelNotFoundError,
-    OutputError,
     RequestError,
-    ScaleError,
     SlideError,
 )
 from napari_smse.models.card import ModelCard
 from napari_smse.models.model_files import bundled_models, read_card
 from napari_smse.results import RunContext, save_results, tile_rows, tile_table
-from napari_smse.results.folder import STORE_NAME
+from napari_smse.results.save import require_same_run
 from napari_smse.scoring import (
     HeatMap,
     ScoreStore,
@@ -29,6 +27,7 @@ from napari_smse.scoring import (
     require_same_slide,
     store_lock,
 )
+from napari_smse.scoring.request import number_of_scale
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.slides import Region, Slide
@@ -37,8 +36,6 @@ from napari_smse.workflows.stored_runs import NOT_RECORDED, run_of_store
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_SAME_SCALE = 1e-3
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -327,19 +324,9 @@ class Scores:
         wanted = {"geojson": geojson, "report": report}
         with folder_lock(folder), store_lock(self.path):
             if not overwrite:
-                self._refuse_another_run(folder)
+                require_same_run(folder, self.store)
             save_results(folder, self.slide, self.store, context, **wanted)
         return folder
-
-    def _refuse_another_run(self, folder: Path) -> None:
-        store = folder / STORE_NAME
-        if not store.exists():
-            return
-        if ScoreStore.open(store).facts.get("signature") != self.store.facts.get("signature"):
-            raise OutputError(
-                f"{folder} holds the results of another run: choose another folder, or replace "
-                "them with overwrite=True."
-            )
 
     @cached_property
     def context(self) -> RunContext:
@@ -350,16 +337,7 @@ class Scores:
 
     def scale_number(self, mpp: float | None = None) -> int:
         """Number of a scale, fine to coarse; raises as `heat_map` does."""
-        mpps = self.mpps
-        if mpp is None and len(mpps) == 1:
-            return 0
-        known = ", ".join(f"{one:g}" for one in mpps)
-        if mpp is None:
-            raise ScaleError(f"There are several scales ({known} µm/px): say which, as mpp.")
-        for number, one in enumerate(mpps):
-            if abs(one - mpp) <= _SAME_SCALE * one:
-                return number
-        raise ScaleError(f"Nothing was scored at {mpp:g} µm/px: choose one of {known} µm/px.")
+        return number_of_scale(self.mpps, mpp)
 
     def _class_number(self, class_name: str) -> int:
         if class_name not in self.classes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import platform
+from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +23,7 @@ from pydantic import (
 from napari_smse.atomic_write import atomic_path
 from napari_smse.errors import OutputError
 from napari_smse.results.folder import RECORD_NAME
+from napari_smse.scoring import UNSIGNED, describe_scale
 from napari_smse.scoring.device import Quantisation
 
 _PACKAGES = (
@@ -157,3 +160,44 @@ def read_record(folder: Path) -> RunRecord:
         raise OutputError(
             f"{path} is no readable record of a run: score the slide again."
         ) from error
+
+
+def provenance(record: RunRecord) -> Iterator[tuple[str, str]]:
+    """Yield what a reader needs to repeat a run: names, and values as text.
+
+    Parameters
+    ----------
+    record
+        The record of the run; its slide and model need not be here.
+    """
+    slide, model = record.slide, record.model
+    yield "Slide", slide.path
+    yield "Quick hash (SHA-256)", slide.quick_hash
+    yield "Size", f"{slide.width:,} x {slide.height:,} px, read by {slide.backend}"
+    yield "µm/px of level 0", f"{slide.mpp:.4g}, from {slide.mpp_source}"
+    yield "Model", f"{model.name} {model.version}"
+    yield "Weights (SHA-256)", model.weights_sha256 or "not stated"
+    if record.classifier != CLASS_HEAD:
+        yield "Probabilities by", record.classifier
+    yield "Scales", "; ".join(describe_scale(one.mpp) for one in record.scales)
+    yield "Computed on", f"{record.device}, {record.precision}, {record.seconds:.0f} s"
+    yield "Scored", f"{record.started:%Y-%m-%d %H:%M %Z} to {record.finished:%Y-%m-%d %H:%M %Z}"
+    stated = {name: value for name, value in record.settings.items() if name not in UNSIGNED}
+    yield "Settings", ", ".join(_setting(name, stated[name]) for name in stated) or "none"
+    yield "Versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
+
+
+def _setting(name: str, value: Any) -> str:
+    """A setting of a run in words, where it has such; else as JSON."""
+    match name, value:
+        case "mpps", list():
+            return " and ".join(f"{mpp:g}" for mpp in value) + " µm/px"
+        case "overlap", float() | int():
+            return f"tiles overlap by {value:.0%}" if value else "no overlap"
+        case "min_tissue", float() | int():
+            return f"tiles with at least {value:.0%} of tissue"
+        case "roi", None:
+            return "whole slide"
+        case "roi", str():
+            return f"a region (hash {value})"
+    return f"{name} {json.dumps(value)}"

@@ -111,6 +111,24 @@ def save_results(
     write_run_json(folder / RECORD_NAME, record)
 
 
+def require_same_run(folder: Path, store: ScoreStore) -> None:
+    """Refuse a folder that holds the results of another run.
+
+    Raises
+    ------
+    OutputError
+        If it does, or its scores cannot be read.
+    """
+    there = folder / STORE_NAME
+    if not there.exists():
+        return
+    if ScoreStore.open(there).facts.get("signature") != store.facts.get("signature"):
+        raise OutputError(
+            f"{folder} holds the results of another run: choose another folder, or replace them "
+            "(in Python: overwrite=True)."
+        )
+
+
 def write_slide_report(folder: Path, report: SlideReport) -> None:
     """Write a report into a slide's folder, as HTML and as PDF, each whole or not at all.
 

@@ -21,6 +21,8 @@ from napari_smse.tiles.tile_choice import MIN_TISSUE, artefact_tiles
 
 _HALF_A_TILE = 0.5
 _RANGE_TOLERANCE = 1.05
+_SAME_SCALE = 1e-3
+"""Of um/px, relative: what is rounded in a table or a name is still the same."""
 _WARN_UPSAMPLING = 1.25
 _OBJECTIVE_MPP = 10.0
 """um/px times objective power, for the usual scanners: 20x is 0.5 um/px."""
@@ -230,3 +232,29 @@ def scale_warnings(slide: Slide, card: ModelCard, mpps: tuple[float, ...]) -> li
                 f"{slide.mpp / mpp:.1f} times and show no finer detail."
             )
     return warnings
+
+
+def number_of_scale(mpps: Sequence[float], mpp: float | None) -> int:
+    """Return the number of a scale among those that were scored, fine to coarse.
+
+    Parameters
+    ----------
+    mpps
+        The scales, um/px.
+    mpp
+        The scale that is meant, um/px; None for the only one.
+
+    Raises
+    ------
+    ScaleError
+        If there is none of this um/px, or several and none is named.
+    """
+    if mpp is None and len(mpps) == 1:
+        return 0
+    known = ", ".join(f"{one:g}" for one in mpps)
+    if mpp is None:
+        raise ScaleError(f"There are several scales ({known} µm/px): say which, as mpp.")
+    for number, one in enumerate(mpps):
+        if abs(one - mpp) <= _SAME_SCALE * one:
+            return number
+    raise ScaleError(f"Nothing was scored at {mpp:g} µm/px: choose one of {known} µm/px.")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from napari_smse.models.card import Metric, ModelCard, TrainingSource
 from napari_smse.palette import Colour
 from napari_smse.results.map_panels import draw_maps
 from napari_smse.results.report.pictures import draw_histogram, picture_of_spot
 from napari_smse.results.run_context import RunContext
-from napari_smse.results.run_record import CLASS_HEAD, RunRecord
+from napari_smse.results.run_record import RunRecord, provenance
 from napari_smse.results.slide_summary import HotSpot, ScaleSummary, SlideSummary
-from napari_smse.scoring import UNSIGNED, ScaleScores, describe_scale
+from napari_smse.scoring import ScaleScores, describe_scale
 from napari_smse.scoring.calls import INDETERMINATE, OUT_OF_DISTRIBUTION
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
@@ -175,7 +174,7 @@ def slide_report(
         draw_maps(slide, scales, context) if maps is None else maps,
         tuple(_section(slide, scale, summary, context.card) for scale in ordered),
         excerpt(context.card),
-        tuple(_provenance(record)),
+        tuple(provenance(record)),
     )
 
 
@@ -330,37 +329,3 @@ def _figure(one: Metric) -> tuple[str, str, str]:
     if one.low is not None and one.high is not None:
         interval = f" ({one.low:.2f} to {one.high:.2f})"
     return one.data, f"{one.value:.2f}{interval}", one.how
-
-
-def _setting(name: str, value: Any) -> str:
-    """A setting of a run in words, where it has such; else as JSON."""
-    match name, value:
-        case "mpps", list():
-            return " and ".join(f"{mpp:g}" for mpp in value) + " µm/px"
-        case "overlap", float() | int():
-            return f"tiles overlap by {value:.0%}" if value else "no overlap"
-        case "min_tissue", float() | int():
-            return f"tiles with at least {value:.0%} of tissue"
-        case "roi", None:
-            return "whole slide"
-        case "roi", str():
-            return f"a region (hash {value})"
-    return f"{name} {json.dumps(value)}"
-
-
-def _provenance(record: RunRecord) -> Iterator[tuple[str, str]]:
-    slide, model = record.slide, record.model
-    yield "Slide", slide.path
-    yield "Quick hash (SHA-256)", slide.quick_hash
-    yield "Size", f"{slide.width:,} x {slide.height:,} px, read by {slide.backend}"
-    yield "µm/px of level 0", f"{slide.mpp:.4g}, from {slide.mpp_source}"
-    yield "Model", f"{model.name} {model.version}"
-    yield "Weights (SHA-256)", model.weights_sha256 or "not stated"
-    if record.classifier != CLASS_HEAD:
-        yield "Probabilities by", record.classifier
-    yield "Scales", "; ".join(describe_scale(one.mpp) for one in record.scales)
-    yield "Computed on", f"{record.device}, {record.precision}, {record.seconds:.0f} s"
-    yield "Scored", f"{record.started:%Y-%m-%d %H:%M %Z} to {record.finished:%Y-%m-%d %H:%M %Z}"
-    stated = {name: value for name, value in record.settings.items() if name not in UNSIGNED}
-    yield "Settings", ", ".join(_setting(name, stated[name]) for name in stated) or "none"
-    yield "Versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
