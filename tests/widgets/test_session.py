@@ -71,6 +71,31 @@ def test_a_session_that_begins_late_shows_what_lies_on_top(slides):
     assert seen(viewer) == ["slide1"]
 
 
+def test_a_session_that_begins_late_looks_at_all_of_the_slide_on_top(slides):
+    viewer = ViewerModel()
+    first, last = (viewer.add_layer(slide_layer(one)) for one in slides[:2])
+    last.scale = np.asarray(last.scale) / 10
+    camera = viewer.scene.camera
+    camera.center, camera.zoom = (0.0, 32.0, 48.0), 3.0
+    session = session_of(viewer)
+    assert session.slide_layer is last
+    middle = last.extent.world[:, -2:].mean(axis=0)
+    np.testing.assert_allclose(camera.center[-2:], middle)
+    assert camera.zoom > 3
+    session.choose(first)  # which is as it was
+    assert camera.center[-2:] == (32.0, 48.0)
+    assert camera.zoom == 3
+
+
+def test_one_slide_is_looked_at_as_before_when_a_session_begins(slides):
+    viewer = ViewerModel()
+    viewer.add_layer(slide_layer(slides[0]))
+    camera = viewer.scene.camera
+    camera.center, camera.zoom = (0.0, 10.0, 20.0), 9.0
+    session_of(viewer)
+    assert (camera.center[-2:], camera.zoom) == ((10.0, 20.0), 9.0)
+
+
 def test_a_slide_is_chosen_in_naparis_own_list_of_layers(slides):
     viewer = ViewerModel()
     session = session_of(viewer)

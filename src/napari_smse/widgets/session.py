@@ -145,8 +145,8 @@ class Session:
         slides = list(slide_layers(viewer))
         for layer in slides:
             self._watch(layer)
-        seen = [layer for layer in slides if layer.visible]
-        self.choose(next(reversed(seen or slides), None))
+        self._layer = weakref.ref(slides[0]) if slides else None  # which napari fits its view to
+        self.choose(next(reversed([one for one in slides if one.visible] or slides), None))
 
     # -- the slide in view -------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import torch
 from napari.layers import Shapes
 from PIL import Image
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
 
 from napari_smse.datasets.crops import crop_grid
 from napari_smse.errors import BankError, DamagedSlideError
@@ -19,6 +20,7 @@ from napari_smse.similarity.exemplar_classifier import ExemplarClassifier, class
 from napari_smse.similarity.leave_one_out import similar_without_own, tiles_with_own
 from napari_smse.similarity.ood.reference import OodReference, fitted_appearance
 from napari_smse.tiles.appearance import MEASURES
+from napari_smse.widgets.click_tool import take_clicks
 from napari_smse.widgets.evidence import bank_controller
 from napari_smse.widgets.evidence import dock as evidence_dock
 from napari_smse.widgets.evidence.dock import EvidenceDock
@@ -127,6 +129,21 @@ def test_the_plugin_menu_opens_the_dock(viewer):
     assert not dock.bank.add.isEnabled()
     assert not dock.colour_by.isEnabled()
     dock.close()
+
+
+def test_what_to_do_is_said_also_when_another_dock_has_the_clicks(docks, dock):
+    question = next(one for one in dock.findChildren(QLabel) if "malignant?" in one.text())
+    assert "Click a tile" in question.text()
+    take_clicks(docks.viewer, Other())
+    assert not dock.clicks.isChecked()
+    assert "Tick Click picks a tile, and click a tile" in question.text()
+    dock.clicks.setChecked(True)
+    assert "Click a tile" in question.text()
+
+
+class Other:
+    def let_go(self):
+        """Do nothing."""
 
 
 def test_a_click_shows_what_a_tile_is_like_and_why(docks, dock):

@@ -33,7 +33,9 @@ from napari_smse.workflows.replay.script import evidence_script
 from napari_smse.workflows.scored_slide import Run, TileOnSlide
 
 _NOTICE = "Research use only: not for diagnosis."
-_QUESTION = "Why does it say malignant? Click a tile on the slide to see what it is like."
+_QUESTION = "Why does it say malignant? {how} a tile on the slide to see what it is like."
+_CLICK = _QUESTION.format(how="Click")
+_TICK_FIRST = _QUESTION.format(how="Tick Click picks a tile, and click")
 _NOTHING = "First score a slide (SMSE: Score slide)."
 _FINE_TUNE = "SMSE: Fine-tune"
 
@@ -78,7 +80,7 @@ class EvidenceDock(SlideDock):
     # -- making ----------------------------------------------------------------------
 
     def _make_widgets(self) -> None:
-        notice, question = QLabel(_NOTICE), QLabel(_QUESTION)
+        notice, question = QLabel(_NOTICE), QLabel(_CLICK)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
         self.state, self.model = QLabel(), QLabel()
         for label in (question, self.state, self.model):
@@ -87,6 +89,8 @@ class EvidenceDock(SlideDock):
         self.slides = SlideCombo(self.session)
         self.clicks = QCheckBox("Click picks a tile")
         self.clicks.setChecked(True)
+        # Other docks take the clicks, too.
+        self.clicks.toggled.connect(lambda on: question.setText(_CLICK if on else _TICK_FIRST))
         self.clicks.setToolTip("Click the slide to see why a tile is called what it is.")
         self.hovers = QCheckBox("Follow the mouse")
         self.hovers.setToolTip("Explain the tile under the mouse, without a click.")
