@@ -17,6 +17,7 @@ from napari_smse.widgets.embedding_map import dock as space_dock
 from napari_smse.widgets.embedding_map import form, selection_controller, selection_panel
 from napari_smse.widgets.embedding_map.colouring import ColourBy
 from napari_smse.widgets.embedding_map.dock import EmbeddingMapDock
+from napari_smse.widgets.embedding_map.scatter_plot import BACKGROUND
 from napari_smse.widgets.layers.annotation_layer import drawn_on
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME
 from napari_smse.widgets.session import session_of
@@ -420,13 +421,23 @@ def test_what_is_unlike_anything_known_is_told_and_coloured(with_bank, until):
     assert "unlike anything trained on (1.7 x the limit)" in dock.pointed.text()
 
 
+def luminance_ratio(one, other):
+    """Contrast of two colours as WCAG 2 defines it, 1 to 21."""
+    linear = [np.array(c) / 255 for c in (one, other)]
+    linear = [np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) for c in linear]
+    dark, bright = sorted(float(c @ (0.2126, 0.7152, 0.0722)) + 0.05 for c in linear)
+    return bright / dark
+
+
 def test_what_is_out_of_distribution_is_not_called(with_bank, until):
     """As on the heat map, which hatches it: the two must not contradict each other."""
     dock, row = with_bank.dock, red_row(with_bank)
     assert dock.form.by is ColourBy.CALL
     until(lambda: dock._unlike is not None)
     colours = dock.space.rule.colours()
-    assert tuple(dock.plot._colours[row][:3]) == colours[OUT_OF_DISTRIBUTION]
+    shown = tuple(map(int, dock.plot._colours[row][:3]))
+    assert shown not in [colours[name] for name in colours if name != OUT_OF_DISTRIBUTION]
+    assert luminance_ratio(shown, BACKGROUND) > 2.5
     dock.plot.hovered.emit(row, None)
     assert dock.pointed.text().startswith("out of distribution · P(malignant)")
     dock.plot.select(np.arange(len(dock.space)) == row)

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from napari_smse.palette import UNKNOWN_COLOUR, Colour, diverging_ramp
 from napari_smse.scoring import describe_scale, shown_class
+from napari_smse.scoring.calls import OUT_OF_DISTRIBUTION
 from napari_smse.workflows.embedding_map import EmbeddingMap
 from napari_smse.workflows.out_of_distribution import OodScores
 
@@ -28,6 +29,8 @@ _PLAIN: Final[tuple[Colour, ...]] = (
     (213, 94, 0),
     (0, 114, 178),
 )
+# The grey of heat maps, which lie on bright tissue, is hardly seen on a dark plot.
+_OOD_ON_DARK: Final[Colour] = (98, 98, 112)
 _GOLDEN: Final = 0.618034
 # From like the training over the limit, at the middle, to unlike anything.
 _UNLIKE: Final[tuple[Colour, ...]] = ((70, 80, 95), (150, 160, 170), (255, 60, 200))
@@ -114,7 +117,7 @@ def colouring(
 
 def by_call(space: EmbeddingMap, unlike: OodScores) -> Colouring:
     """Return the colours of what is called, as the heat maps show it."""
-    colours = space.rule.colours(space.card.class_colours)
+    colours = space.rule.colours(space.card.class_colours) | {OUT_OF_DISTRIBUTION: _OOD_ON_DARK}
     return _of_table(
         space.calls(unlike.values).astype(np.intp), [(name, colours[name]) for name in colours]
     )

@@ -15,7 +15,7 @@ from napari_smse.widgets.embedding_map.lasso import LassoBox
 from napari_smse.widgets.embedding_map.point_cloud import PointCloud
 
 _DIMMED: Final = 0.28
-_BACKGROUND: Final = (28, 30, 36)
+BACKGROUND: Final = (28, 30, 36)
 _EXEMPLAR_PX: Final = 9
 _HEIGHT_PX: Final = 300
 _PADDING: Final = 0.06
@@ -43,7 +43,7 @@ class ScatterPlot(pg.PlotWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         box = LassoBox()
-        super().__init__(parent, viewBox=box, enableMenu=False, background=_BACKGROUND)
+        super().__init__(parent, viewBox=box, enableMenu=False, background=BACKGROUND)
         self.box = box
         self.setMinimumHeight(_HEIGHT_PX)
         self.setCursor(Qt.CursorShape.CrossCursor)
@@ -110,7 +110,7 @@ class ScatterPlot(pg.PlotWidget):
     def _dress(self) -> None:
         colours = self._colours
         if self.selection.any():
-            dim = self._colours * _DIMMED + np.array(_BACKGROUND) * (1 - _DIMMED)
+            dim = self._colours * _DIMMED + np.array(BACKGROUND) * (1 - _DIMMED)
             colours = np.where(self.selection[:, None], self._colours, dim).astype(np.uint8)
         self.cloud.set_colours(colours)
 
