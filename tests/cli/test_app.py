@@ -260,7 +260,7 @@ class TestRunningAgain:
         before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
         answer = shell("score", slide, "--out", tmp_path, "--overlap", "0.5")
         assert answer.status == 1
-        assert "another run (different request overlap" in answer.err
+        assert "another run (different overlap" in answer.err
         assert "--overwrite" in answer.err
         assert len(answer.err.splitlines()) == 1
         after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

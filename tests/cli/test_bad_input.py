@@ -285,7 +285,11 @@ class BadModels:
 
 
 FAULTS: dict[Callable[[BadModels], None], tuple[str, ...]] = {
-    BadModels.missing: ("There is no model", "bad.safetensors", "Available: bundled"),
+    BadModels.missing: (
+        "There is no model",
+        "bad.safetensors",
+        "Available: bundled (smse_v1), smse_v0",
+    ),
     BadModels.flipped_bit: ("bad.safetensors", "sha256 differs", "get both again"),
     BadModels.half: ("bad.safetensors", "not a whole safetensors file", "get the model again"),
     BadModels.swapped_classes: ("self-test", "do not belong together", "get the model again"),

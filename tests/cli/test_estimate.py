@@ -51,6 +51,7 @@ def test_a_bad_slide_stops_no_other(shell: Shell, slides: Path) -> None:
     answer = shell("estimate", slides)
     assert answer.status == 1
     assert answer.err.startswith("error: aa.svs is empty")
+    assert answer.err.splitlines()[-1] == "1 of 3 slides could not be estimated."
     assert "b.tif: " in answer.out
 
 

@@ -182,6 +182,12 @@ def test_the_mean_is_the_last_of_several_and_is_of_the_trained_scales():
     assert outside.area_of(OUT_OF_DISTRIBUTION).share == pytest.approx(1)
 
 
+def test_the_mean_over_one_trained_scale_says_so():
+    tiles = [tiles_of(MASK, mpp, 0.0) for mpp in (0.5, 2.0)]  # 5x is out of the model's range
+    mean = summarised(*(scores_of(one, np.full(len(one), 0.9)) for one in tiles)).leading
+    assert mean.title == "multi-scale mean, here 20x alone, for which the model was trained"
+
+
 def test_a_place_of_the_mean_is_out_of_distribution_if_one_of_two_scales_is():
     tiles = [tiles_of(MASK, mpp, 0.0) for mpp in (0.25, 0.5)]
     scales = [scores_of(one, np.full(len(one), 0.9)) for one in tiles]

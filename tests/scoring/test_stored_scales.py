@@ -162,7 +162,7 @@ def test_a_store_goes_on_with_one_more_scale_in_its_place(slide, model, tmp_path
 def test_a_store_that_would_lose_a_scale_is_kept(slide, model, tmp_path):
     path = tmp_path / "scores.zarr"
     scored(slide, path, model, 0.5, 1.0)
-    with pytest.raises(OutputError, match="different request mpps"):
+    with pytest.raises(OutputError, match="different scales"):
         opened(slide, path, model, 0.25, 0.5)
     assert ScoreStore.open(path).facts["request"]["mpps"] == [0.5, 1.0]
 
@@ -170,7 +170,7 @@ def test_a_store_that_would_lose_a_scale_is_kept(slide, model, tmp_path):
 def test_an_unfinished_store_is_not_replaced_by_one_of_more_scales(slide, model, tmp_path):
     path = tmp_path / "scores.zarr"
     opened(slide, path, model, 0.5)
-    with pytest.raises(OutputError, match="different request mpps"):
+    with pytest.raises(OutputError, match="different scales"):
         opened(slide, path, model, 0.5, 1.0)
 
 

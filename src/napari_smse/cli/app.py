@@ -117,6 +117,8 @@ def info(
     for facts in described:
         del facts["properties"]
         facts["icc_profile"] = facts["icc_profile"] or "none"
+        if facts["mpp_rejected"] is None:
+            del facts["mpp_rejected"]
         for key, value in facts.items():
             console.report(f"{key.replace('_', ' '):18}{_readable(value)}")
 

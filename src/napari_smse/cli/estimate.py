@@ -85,4 +85,6 @@ def estimate_slides(
             paths, model, card, scoring, progress, outlines=outlines, source_mpp=source_mpp
         )
     if progress.failed:
+        if len(paths) > 1:
+            console.message(f"{progress.failed} of {len(paths)} slides could not be estimated.")
         raise typer.Exit(1)

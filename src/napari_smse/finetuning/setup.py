@@ -65,9 +65,8 @@ def fine_tune_recipe(
     try:
         return Recipe.model_validate(defaults | given)
     except ValidationError as error:
-        raise TrainingError(
-            f"Such a fine-tuning is impossible: {why_impossible(error)}; correct it."
-        ) from error
+        why = why_impossible(error).replace("similarity: ", "similarity loss: ", 1)
+        raise TrainingError(f"Such a fine-tuning is impossible: {why}; correct it.") from error
 
 
 def split_for_fine_tuning(

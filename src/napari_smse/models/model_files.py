@@ -153,10 +153,10 @@ def _stem(model: str | Path) -> Path:
 
 
 def _available_models(folder: Path) -> str:
-    names = [f"bundled ({name})" for name in bundled_models()]
+    names = [f"bundled ({BUNDLED_NAME})", *(n for n in bundled_models() if n != BUNDLED_NAME)]
     weights = sorted(folder.glob(f"*{WEIGHTS_SUFFIX}"))
     names += [str(path) for path in weights if not path.name.endswith(EXEMPLARS_SUFFIX)][:8]
-    return f"Available: {', '.join(names)}." if names else "No model is installed."
+    return f"Available: {', '.join(names)}."
 
 
 def _first_reason(error: Exception) -> str:

@@ -239,7 +239,7 @@ class _Places:
         ]
         mm2 = _area_within(grid.area, x, y, maps[0].cell) * grid.spec.slide_mpp**2 * _MM2
         return cls(
-            f"{MULTI_SCALE_MEAN} of {' and '.join(name_scales([one.mpp for one, _ in scales]))}",
+            _title_of_mean([one.mpp for one, _ in scales]),
             "places",
             finest.mpp,
             np.column_stack([*corners, np.full((len(x), 2), edge)]).astype(np.int64),
@@ -285,6 +285,13 @@ class _Places:
             yield HotSpot(Region(x, y, width, height), self.mpp, float(values[row]))
             apart = np.abs(middles - middles[row]) >= 2 * self.regions[row, 2:]
             left &= apart.any(axis=1)
+
+
+def _title_of_mean(mpps: Sequence[float]) -> str:
+    names = name_scales(mpps)
+    if len(names) == 1:
+        return f"{MULTI_SCALE_MEAN}, here {names[0]} alone, for which the model was trained"
+    return f"{MULTI_SCALE_MEAN} of {' and '.join(names)}"
 
 
 def _area_within(

@@ -14,7 +14,7 @@ import numpy as np
 from napari_smse.errors import ChangedSlideError, OutputError, ScaleError
 from napari_smse.models.card import ModelCard
 from napari_smse.scoring.device import ComputeDevice, Quantisation
-from napari_smse.scoring.request import ScoreRequest, scale_warnings
+from napari_smse.scoring.request import ScoreRequest, scale_warnings, setting_name
 from napari_smse.scoring.store import MASK, QUANTISATION, REGION, ScoreStore, signature
 from napari_smse.scoring.stored_scales import holds_all_of, scored_scales
 from napari_smse.scoring.tile_table import ScaleScores
@@ -23,6 +23,7 @@ from napari_smse.slides.identity import path_text
 from napari_smse.tiles import TilePlan, TissueMask, find_tissue, plan_reads
 from napari_smse.tiles.mask_choice import MaskChoice
 
+_TILES = "tiles"
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +44,7 @@ def run_facts(
         "request": request.facts(),
         "precision": device.precision,
         "runtime": device.runtime,
-        "tiles": plan_hash(plan),
+        _TILES: plan_hash(plan),
     }
     if request.mask is not None:
         facts[MASK] = {"path": path_text(request.mask.path), "notice": plan.mask.notice}
@@ -245,14 +246,29 @@ def open_run(
             return store
         known = scored_scales([path], facts, plan)
         if not holds_all_of(known, store):
-            raise OutputError(
-                f"{path} holds the scores of another run (different "
-                f"{', '.join(_changed(store.facts, facts))}): choose another folder, or "
-                "overwrite it (in a shell: --overwrite)."
-            )
+            raise another_run_error(path, _changed(store.facts, facts))
     elif not overwrite:
         known = scored_scales(earlier, facts, plan)
     return ScoreStore.create(path, plan, card.classes, card.embedding_dim, facts, known)
+
+
+def another_run_error(where: Path | str, changed: Iterable[str]) -> OutputError:
+    """Return the error that results of another run lie somewhere.
+
+    Parameters
+    ----------
+    where
+        The folder or address.
+    changed
+        What differs, as `setting_name` takes it.
+    """
+    names = list(dict.fromkeys(map(setting_name, changed)))
+    if len(names) > 1 and _TILES in names:  # which follow from the others
+        names.remove(_TILES)
+    return OutputError(
+        f"{where} holds the scores of another run (different {', '.join(names)}): choose another "
+        "folder, or overwrite it (in a shell: --overwrite)."
+    )
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

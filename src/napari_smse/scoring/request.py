@@ -24,6 +24,20 @@ _RANGE_TOLERANCE = 1.05
 _SAME_SCALE = 1e-3
 """Of um/px, relative: what is rounded in a table or a name is still the same."""
 _WARN_UPSAMPLING = 1.25
+_SETTING_NAMES = {
+    "mpp": "µm/px of the slide",
+    "quick_hash": "file of the slide",
+    "hash": "weights of the model",
+    "mpps": "scales",
+    "min_tissue": "least tissue",
+    "roi": "region",
+    "coarse_first": "time limit",
+    "icc": "colours by the ICC profile",
+    "leave_out": "artefacts left out",
+    "mask_mpp": "µm/px of the tissue mask",
+}
+"""What a run depends on, where a reader would not guess it from the name in its record."""
+
 _OBJECTIVE_MPP = 10.0
 """um/px times objective power, for the usual scanners: 20x is 0.5 um/px."""
 
@@ -258,3 +272,15 @@ def number_of_scale(mpps: Sequence[float], mpp: float | None) -> int:
         if abs(one - mpp) <= _SAME_SCALE * one:
             return number
     raise ScaleError(f"Nothing was scored at {mpp:g} µm/px: choose one of {known} µm/px.")
+
+
+def setting_name(fact: str) -> str:
+    """Return what a setting or another fact of a run is called, as ``scales``.
+
+    Parameters
+    ----------
+    fact
+        As a record names it, with the part it is of or without: ``request mpps``, ``mpps``.
+    """
+    name = fact.rpartition(" ")[2]
+    return _SETTING_NAMES.get(name, fact.removeprefix("request ").replace("_", " "))

@@ -19,7 +19,7 @@ from napari_smse.workflows.suggest_tiles import asking_scale, require_one_scale
 
 _A_SLIDE = 1500
 _FEWEST_DRAWN = 10
-_NEEDED = "Score at least two slides with one model (SMSE: Score slide), and open them here."
+_NEEDED = "Score at least two slides with one model, and measure again."
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,10 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_smse.errors import IndexFilesError, SlideError
 from napari_smse.scoring import ScoreStore
+from napari_smse.scoring.request import setting_name
 from napari_smse.scoring.store import QUANTISATION
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import path_text, quick_hash, text_path
-
-_SETTING_NAMES: Final = {
-    "mpp": "µm/px of the slide",
-    "mpps": "scales",
-    "min_tissue": "least tissue",
-    "roi": "region",
-    "coarse_first": "time limit",
-}
-"""What settings are called, where a reader would not guess it."""
 
 
 class SlideState(StrEnum):
@@ -97,7 +89,7 @@ class IndexedSlide(BaseModel):
         for key in sorted(self.settings.keys() | other.settings.keys()):
             if self.settings.get(key) != other.settings.get(key):
                 found.append(key)
-        return [_SETTING_NAMES.get(name, name.replace("_", " ")) for name in found]
+        return [setting_name(name) for name in found]
 
     def state(self) -> SlideState:
         """Look whether the slide is still what was indexed; reads a few blocks of it."""

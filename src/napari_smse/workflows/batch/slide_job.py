@@ -9,7 +9,6 @@ from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_smse.errors import OutputError
 from napari_smse.metrics.estimate import counted
 from napari_smse.models.card import ModelCard
 from napari_smse.progress import OnProgress, run_task
@@ -32,6 +31,7 @@ from napari_smse.scoring import (
     run_warnings,
 )
 from napari_smse.scoring.device import first_device
+from napari_smse.scoring.open_run import another_run_error
 from napari_smse.similarity.ood.reference import OodReference
 from napari_smse.slides import Slide, open_slide
 from napari_smse.tiles import TilePlan
@@ -130,11 +130,7 @@ class SlideJob:
                 slide, settings.card, request, precision=settings.scoring.precision
             )
         if other and not (settings.target.folder(self.name) / STORE_NAME).exists():
-            raise OutputError(
-                f"{self.where} holds the scores of another run (different "
-                f"{', '.join(other)}): choose another folder, or overwrite it (in a shell: "
-                "--overwrite)."
-            )
+            raise another_run_error(self.where, other)
         return not other and finished.has_all(
             geojson=settings.geojson,
             report=settings.report,
