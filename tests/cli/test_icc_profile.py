@@ -52,7 +52,7 @@ def test_a_run_does_not_go_on_with_scores_of_other_colours(
     out = tmp_path / "out"
     assert shell("score", slide, "--out", out).status == 0
     before = malignant(out)
-    assert_one_error(shell("score", slide, "--out", out, "--icc"), "another run", "colours by the ICC profile")
+    assert_one_error(shell("score", slide, "--out", out, "--icc"), "another run", "ICC profile")
     assert np.array_equal(malignant(out), before)
     assert shell("score", slide, "--out", out, "--icc", "--overwrite").status == 0
     assert_one_error(shell("score", slide, "--out", out), "another run")
