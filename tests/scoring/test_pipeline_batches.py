@@ -43,6 +43,7 @@ class Forgetful:
     """Runs a network, but has no memory for more tiles than fit; knows what it was given."""
 
     run: TileRunner
+    one_by_one = False
 
     def __init__(self, fit: int, error: Exception, works: int = 0) -> None:
         self.fit, self.error, self.works = fit, error, works
@@ -60,6 +61,8 @@ class Forgetful:
 
 class Constant:
     """Says the same of every tile."""
+
+    one_by_one = False
 
     def clone(self) -> Constant:
         return self

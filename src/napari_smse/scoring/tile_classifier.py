@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class TileClassifier:
     """A network on a device, ready for tiles.
 
-    The network always sees batches of one size, the last one filled up: that is faster, and an
-    output then depends on the tile alone, to the last bit, not on what else is in its batch.
+    The network sees batches of one size, the last one filled up, or single tiles: an output then
+    depends on the tile alone, to the last bit, not on what else is in its batch.
 
     Parameters
     ----------
@@ -75,7 +75,8 @@ class TileClassifier:
         return np.concatenate(probability), np.concatenate(embedding)
 
     def _batch(self, tiles: NDArray[np.uint8]) -> Prediction:
-        probability, embedding = self._run(filled_up(tiles, self._device.batch_size))
+        size = len(tiles) if self._run.one_by_one else self._device.batch_size
+        probability, embedding = self._run(filled_up(tiles, size))
         return probability[: len(tiles)], embedding[: len(tiles)]
 
     def _halve(self, error: BaseException) -> None:

@@ -148,6 +148,8 @@ def test_an_answer_depends_on_the_tile_alone(runtime: Runtime) -> None:
         moved = classify(np.roll(tiles, first, axis=0))
         for part, again in zip(answer, moved, strict=True):
             np.testing.assert_array_equal(np.roll(part, first, axis=0), again)
+    for part, alone in zip(answer, classify(tiles[:1]), strict=True):
+        np.testing.assert_array_equal(part[:1], alone)
 
 
 def test_twins_in_two_threads_answer_each_its_own_tiles(model: Model, runner: TileRunner) -> None:

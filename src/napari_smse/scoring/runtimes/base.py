@@ -27,7 +27,16 @@ _NEEDED: Final[dict[Runtime, tuple[str, ...]]] = {
 
 
 class TileRunner(Protocol):
-    """A network ready to classify tiles; one thread at a time may call it."""
+    """A network ready to classify tiles; one thread at a time may call it.
+
+    Attributes
+    ----------
+    one_by_one
+        Whether it takes any number of tiles, as it runs on each for itself; if not, answers
+        depend, in the last bit, on how many there are, or it takes one number alone.
+    """
+
+    one_by_one: bool
 
     def __call__(self, tiles: NDArray[np.uint8]) -> Prediction:
         """Classify RGB tiles (n, h, w, 3)."""

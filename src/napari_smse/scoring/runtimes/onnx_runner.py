@@ -41,6 +41,8 @@ class OnnxRunner:
         CPU threads for arithmetic.
     """
 
+    one_by_one = True
+
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

@@ -41,6 +41,8 @@ class OpenVinoRunner:
         CPU threads for arithmetic.
     """
 
+    one_by_one = False
+
     def __init__(self, converted: openvino.Model, threads: int) -> None:
         self._converted = converted
         self._settings = {

@@ -44,6 +44,8 @@ class TorchRunner:
         CPU threads for arithmetic.
     """
 
+    one_by_one = False
+
     def __init__(self, model: Model, device: ComputeDevice, threads: int) -> None:
         self._device = torch.device(device.torch_name)
         if self._device.type == "cpu":
