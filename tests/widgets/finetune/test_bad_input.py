@@ -64,6 +64,10 @@ def test_a_slide_layer_removed_meanwhile_costs_only_its_maps(docks, tune_while, 
     drawn = docks.annotate.drawing.layer
     tune_while(lambda: docks.viewer.layers.remove(layer))
     assert docks.tune.result is not None
+    # Nothing is said of maps that are not there, or of a slide that is not.
+    state, count = docks.tune.panel.state, docks.tune.panel.count
+    assert "Its slides are closed, and no map shows the tuned model" in state.text()
+    assert "slide with regions" not in count.text()
     docks.tune.save_to(tmp_path / "mine")
     docks.until(lambda: "Kept as" in docks.tune.panel.state.text())
     # What was drawn is there, and a click in the lists does no harm.
@@ -73,6 +77,7 @@ def test_a_slide_layer_removed_meanwhile_costs_only_its_maps(docks, tune_while, 
     docks.tune.outcome.view.setCurrentText("Change")
     docks.tune.outcome.back.click()
     assert docks.tune.result is None
+    assert state.text() == "Rolled back: no map had shown the tuned model."
 
 
 def test_an_annotation_layer_removed_meanwhile_changes_nothing(docks, tune_while):

@@ -14,6 +14,7 @@ from napari_smse.results.exchange import TARGETS
 from napari_smse.scoring import MapName
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.tile_marker import MARKER_NAME, marked
+from napari_smse.widgets.score import result_saver
 from napari_smse.widgets.score.dock import ScoreDock
 from napari_smse.widgets.score.export_dialog import ExportDialog
 from napari_smse.widgets.score.form import ScoreForm
@@ -430,8 +431,43 @@ def test_saving_where_one_may_not_is_said_and_loses_nothing(dock, until, tmp_pat
     dock.save_to(tmp_path / "file")
     until(lambda: dock.panel.problem.text() != "")
     assert "file" in dock.panel.problem.text()
+    assert dock.panel.state.text().startswith("Scored by redness 1")  # and not "Saving to …" still
     assert dock.shown_run.store.complete
     assert dock.save.isEnabled()
+
+
+def test_who_saves_twice_at_once_is_told_and_the_first_is_written(
+    dock, until, tmp_path, monkeypatch
+):
+    run_to_end(dock, until)
+    may_write, write = threading.Event(), result_saver.save_shown_results
+
+    def waiting(**what):
+        assert may_write.wait(60)
+        return write(**what)
+
+    monkeypatch.setattr(result_saver, "save_shown_results", waiting)
+    dock.save_to(tmp_path / "one")
+    dock.save_to(tmp_path / "other")
+    assert "still being written" in dock.panel.problem.text()
+    may_write.set()
+    until(lambda: "Saved" in dock.panel.state.text())
+    assert (tmp_path / "one" / "slide" / "run.json").exists()
+    assert not (tmp_path / "other").exists()
+
+
+def test_other_um_px_typed_while_the_slide_is_scored_stop_that(dock, until, gate):
+    gate.let(1)
+    dock.panel.run.click()
+    until(lambda: dock.live.layers is not None)
+    dock.form.mpp_typed.emit(0.3)
+    assert not dock.scoring.is_running
+    assert dock.shown_run is None
+    assert dock.live.layers is None
+    assert "of other µm/px: press Run again" in dock.panel.state.text()
+    gate.open()
+    run_to_end(dock, until)
+    assert dock.shown_run.store.facts["slide"]["mpp"] == 0.3
 
 
 def test_a_slide_that_breaks_half_way_says_so_and_keeps_the_maps(dock, until, monkeypatch, viewer):

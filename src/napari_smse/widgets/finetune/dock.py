@@ -295,17 +295,13 @@ class FineTuneDock(SlideDock):
             self.curves.show()
         else:
             self._turn.give_back()
+            self.show_slides()
 
     def _finish(self, outcome: FineTuneOutcome) -> None:
         self._show_result(outcome)
         self._set_running(False)
         if self.result is not None:
-            tuning, steps = self.result.tuning, self.result.tuned.steps
-            early = "" if steps >= tuning.recipe.steps else f" in {steps:,} steps"
-            self.panel.state.setText(
-                f"Learnt from {len(tuning.training):,} tiles{early}, {len(tuning.testing):,} held "
-                "out. The maps show the tuned model: keep it, or roll back."
-            )
+            self.panel.state.setText(self.outcome.describe())
 
     def _fail(self, text: str) -> None:
         self._set_running(False)
@@ -315,8 +311,9 @@ class FineTuneDock(SlideDock):
         self.panel.show_problem(text)
         show_error(text)
 
-    def _show_rolled_back(self) -> None:
-        self.panel.state.setText("Rolled back: the maps are the model's own again.")
+    def _show_rolled_back(self, slides: int) -> None:
+        own = "the maps are the model's own again" if slides else "no map had shown the tuned model"
+        self.panel.state.setText(f"Rolled back: {own}.")
 
     def save_to(self, path: Path) -> None:
         """Write the tuned model: weights, card and exemplars."""

@@ -56,7 +56,7 @@ class ResultPanel(QWidget):
     keep_wanted = Signal()
     """Keep the tuned model as a file."""
 
-    rolled_back = Signal()
+    rolled_back = Signal(int)
     """The result is dropped, and the maps are the model's own again."""
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
@@ -174,6 +174,20 @@ class ResultPanel(QWidget):
                 hide_difference(self._viewer, one.scored.slide)
                 self._show(layer, one, one.before if which == BEFORE else one.after)
 
+    def describe(self) -> str:
+        """Say from how much was learnt, and whether maps show it; nothing without a result."""
+        if self.result is None:
+            return ""
+        tuning, steps = self.result.tuning, self.result.tuned.steps
+        early = "" if steps >= tuning.recipe.steps else f" in {steps:,} steps"
+        slides = (one.scored.slide.quick_hash for one in self.result.slides)
+        is_open = any(layer_with(self._viewer, slide) is not None for slide in slides)
+        shown = "The maps show" if is_open else "Its slides are closed, and no map shows"
+        return (
+            f"Learnt from {len(tuning.training):,} tiles{early}, {len(tuning.testing):,} held "
+            f"out. {shown} the tuned model: keep it, or roll back."
+        )
+
     def _is_in_force(self, one: SlideComparison) -> bool:
         """Whether the slide's run in force is the one that was learnt from, or came of it."""
         layer = layer_with(self._viewer, one.scored.slide.quick_hash)
@@ -191,7 +205,7 @@ class ResultPanel(QWidget):
         self.result = replace(self.result, slides=mine)
         self.show_maps(BEFORE)
         self.drop()
-        self.rolled_back.emit()
+        self.rolled_back.emit(len(mine))
 
     def drop(self) -> None:
         """Forget the result; the maps stay as they are."""

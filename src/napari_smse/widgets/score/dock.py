@@ -25,10 +25,10 @@ from napari_smse.widgets.event_loop import CallWhenIdle, LowLatencyMode
 from napari_smse.widgets.index.status import IndexStatus
 from napari_smse.widgets.layers.annotation_layer import follow_scale
 from napari_smse.widgets.layers.tile_marker import fly_to
+from napari_smse.widgets.score import messages
 from napari_smse.widgets.score.form import ScoreForm
 from napari_smse.widgets.score.live_results import LiveResults
 from napari_smse.widgets.score.map_controls import MapControls
-from napari_smse.widgets.score.messages import describe_choice, describe_end, describe_run
 from napari_smse.widgets.score.result_saver import ResultButtons, ResultSaver
 from napari_smse.widgets.score.run_planner import RunPlanner
 from napari_smse.widgets.score.run_summary import RunSummary
@@ -134,8 +134,8 @@ class ScoreDock(SlideDock):
         self.scoring.returned.connect(self.planner.settle_runtime)
         self.scoring.errored.connect(self._fail)
         say = panel.state.setText
-        self.models.described.connect(lambda text: say(describe_choice(text, self.shown_run)))
-        self.saver.described.connect(say)
+        self.models.described.connect(lambda t: say(messages.describe_choice(t, self.shown_run)))
+        self.saver.described.connect(lambda t: say(t or messages.describe_run(self.shown_run)))
         self.planner.described.connect(say)
         for part in (self.models, self.saver, self.live.ood, self.planner):
             part.problem.connect(self._show_problem)
@@ -183,7 +183,7 @@ class ScoreDock(SlideDock):
         # What is being written cannot be copied.
         written = self.session.is_scoring(layer)
         self.panel.show_warnings(() if run is None else run.warnings)
-        self.panel.state.setText(describe_run(run))
+        self.panel.state.setText(messages.describe_run(run))
         self.results.allow(run is not None and run.store.finished and not written)
 
     def _override_mpp(self, mpp: float) -> None:
@@ -197,10 +197,10 @@ class ScoreDock(SlideDock):
             return
         set_scale(layer, self.slide)
         follow_scale(self.viewer, layer, self.slide)
-        # What was scored at another physical scale may neither be looked at nor learnt from.
-        self.session.set_run(layer, None)
-        if (maps := self.session.maps_of(layer)) is not None:
-            maps.remove()
+        if stops := self.session.is_scoring(layer):
+            self.cancel()
+        self.live.forget(layer)  # which was at another physical scale
+        self.panel.state.setText(messages.OTHER_SCALE if stops else "")
         self.panel.show_problem("")
         self.form.show_slide(self.slide)
         self.counter.count_soon()
@@ -310,7 +310,8 @@ class ScoreDock(SlideDock):
         self.live.show_everything()
         self._set_running(False)
         if self._run is not None and self._scored is not None:
-            self.panel.state.setText(self._of_which(describe_end(self._run, self._progress)))
+            end = messages.describe_end(self._run, self._progress)
+            self.panel.state.setText(self._of_which(end))
             self.index.add(self._scored[1].slide, self._run)
 
     def _fail(self, text: str) -> None:

@@ -95,6 +95,12 @@ class LiveResults(QObject):
         self._slide_layer = slide_layer
         self._filled = HeatMapLayers.of_run(self._viewer, slide_layer, slide, maps, run)
 
+    def forget(self, slide_layer: Layer) -> None:
+        """Take away what was scored on a slide, which may not be looked at or learnt from."""
+        self._session.set_run(slide_layer, None)
+        if (maps := self._session.maps_of(slide_layer)) is not None:
+            maps.remove()
+
     def take(self, scores: Sequence[TileScores]) -> None:
         """Take in new results, and show them if it is time to."""
         self._waiting.extend(scores)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from napari_smse.metrics.estimate import counted
 from napari_smse.scoring import ScoringProgress
 from napari_smse.slides import Slide
 from napari_smse.workflows.scored_slide import Run
+
+OTHER_SCALE: Final = "Stopped, as what was scored was of other µm/px: press Run again."
 
 
 def describe_run(run: Run | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from napari.layers import Image
 from napari.utils.notifications import show_info
@@ -29,6 +30,9 @@ _State = tuple[str, object, int]
 """A finished run and what counts as known: what was saved as it is need not be saved again."""
 
 
+_BUSY: Final = "Results are still being written: wait until that is done, and save again."
+
+
 class ResultSaver(QObject):
     """Saves the scores of a slide as its maps show them, off the GUI thread.
 
@@ -39,7 +43,7 @@ class ResultSaver(QObject):
     """
 
     described = Signal(str)
-    """What is being saved, or where it lies now."""
+    """What is being saved, or where it lies now; empty if that failed."""
 
     problem = Signal(str)
     """It cannot be saved; the text says why."""
@@ -51,7 +55,7 @@ class ResultSaver(QObject):
         # Without a parent, as a worker may still speak while its dock is being destroyed.
         self.task = Worker(doing="Results are being saved")
         self.task.returned.connect(self._show_written)
-        self.task.errored.connect(self.problem)
+        self.task.errored.connect(self._fail)
 
     def ask(self, layer: Image | None) -> None:
         """Ask for a folder, and save what a slide's layer shows there."""
@@ -154,6 +158,9 @@ class ResultSaver(QObject):
         """Return what saves what a slide shows; None if nothing can be saved, after saying why."""
         if layer is None:
             return None
+        if self.task.is_running:
+            self.problem.emit(_BUSY)
+            return None
         run, maps = self._session.run_of(layer), self._session.maps_of(layer)
         if run is None or maps is None:
             return None
@@ -175,6 +182,10 @@ class ResultSaver(QObject):
             by=maps.classifier,
             reference=None if ood is None else ood.scores.reference,
         )
+
+    def _fail(self, text: str) -> None:
+        self.described.emit("")
+        self.problem.emit(text)
 
     def _show_written(self, written: _Written) -> None:
         self._saved[written.folder] = written.state
