@@ -42,7 +42,7 @@ def test_tiles_are_those_of_the_mask_and_again_is_done_already(
     record = read_record(tmp_path / "out" / "slide")
     assert record.settings["leave_out"] == ["fold", "pen"]
     assert "already scored" in shell(*command, "--leave-out", "pen,fold").out
-    assert_one_error(shell(*command), "another run", "leave_out")
+    assert_one_error(shell(*command), "another run", "artefacts left out")
 
 
 def test_what_cannot_be_is_refused_in_one_line(shell: Shell, slide: Path, tmp_path: Path) -> None:
