@@ -494,15 +494,44 @@ def test_a_deleted_file_is_said_so(dock, slide_path, until):
     assert "is gone" in dock.panel.problem.text()
 
 
-def test_removing_the_slide_during_a_run_does_no_harm(dock, viewer, until, gate):
+@pytest.mark.parametrize("how", ["slide", "everything", "with another slide open"])
+def test_removing_the_slide_stops_its_run(
+    dock, viewer, until, gate, redness, slide_path, tmp_path, how
+):
+    if how == "with another slide open":
+        rgb = np.full((700, 900, 3), (205, 150, 190), np.uint8)
+        write_pyramid_tiff(tmp_path / "second.tif", rgb, mpp=0.5)
+        viewer.open(tmp_path / "second.tif", plugin="napari-smse")
+        dock.form.slide.setCurrentIndex(0)
+    gate.let(2)
+    dock.panel.run.click()
+    until(lambda: dock.live.layers is not None and shown(viewer) > 0)
+    tiles = dock.shown_run.plan.tile_count
+    viewer.layers.clear() if how == "everything" else viewer.layers.remove("slide")
+    assert not dock.scoring.is_running
+    assert dock.panel.state.text().startswith("slide: Stopped, as the slide was closed.")
+    gate.open()
+    assert dock.panel.problem.text() == ""
+    assert dock.panel.run.isEnabled() == (how == "with another slide open")
+    assert sum(redness.network.batches) < tiles
+    # What was scored is there when the slide is opened again.
+    viewer.open(slide_path, plugin="napari-smse")
+    done = sum(redness.network.batches)
+    run_to_end(dock, until)
+    assert dock.panel.state.text().startswith("Done")
+    assert sum(redness.network.batches) - done < tiles
+
+
+def test_removing_another_layer_does_not_stop_the_run(dock, viewer, until, gate):
+    viewer.add_image(np.zeros((9, 9)), name="not a slide")
     gate.let(2)
     dock.panel.run.click()
     until(lambda: dock.live.layers is not None)
-    viewer.layers.clear()
+    viewer.layers.remove("not a slide")
+    assert dock.scoring.is_running
     gate.open()
     until(lambda: not dock.scoring.is_running)
-    assert dock.panel.problem.text() == ""
-    assert not dock.panel.run.isEnabled()
+    assert dock.panel.state.text().startswith("Done")
 
 
 @pytest.mark.parametrize("how", ["closed", "taken out of the window"])

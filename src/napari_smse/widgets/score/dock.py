@@ -44,9 +44,6 @@ from napari_smse.workflows.scored_slide import Run
 _FIRST_DRAWING_S = 5.0
 """How long a run waits at most until the first, empty map is drawn."""
 
-_NO_SLIDE = "Open a slide first: File > Open."
-_NOTICE = "Research use only: not for diagnosis."
-
 
 class ScoreDock(SlideDock):
     """Choose a slide and scales, press Run, watch the heat maps fill in.
@@ -97,7 +94,7 @@ class ScoreDock(SlideDock):
         self.live = LiveResults(self.viewer, self.controls, self.table, self)
         self.results = ResultButtons(lambda: self.planner.script())
         self.save, self.export = self.results.save, self.results.export
-        notice = QLabel(_NOTICE)
+        notice = QLabel(messages.NOTICE)
         notice.setStyleSheet("font-weight: bold; padding: 2px;")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -156,6 +153,8 @@ class ScoreDock(SlideDock):
         self.form.slide.show_slides(self.viewer)
         if self.form.slide_layer is None:
             self._choose_slide()
+        if self._scored is not None and self._scored[0] not in self.viewer.layers:
+            self.cancel(messages.SLIDE_CLOSED)
 
     def _choose_slide(self) -> None:
         layer = self.form.slide_layer
@@ -223,7 +222,7 @@ class ScoreDock(SlideDock):
     def _show_tissue(self) -> None:
         layer = self.form.slide_layer
         if self.slide is None or layer is None:
-            self._show_problem(_NO_SLIDE)
+            self._show_problem(messages.NO_SLIDE)
             return
         try:
             self.planner.toggle_tissue(layer)
@@ -240,7 +239,7 @@ class ScoreDock(SlideDock):
         self.panel.show_warnings(())
         layer = self.form.slide_layer
         if self.slide is None or layer is None:
-            self._show_problem(_NO_SLIDE)
+            self._show_problem(messages.NO_SLIDE)
             return
         self.models.read_again()
         self._drawn = drawn = threading.Event()
@@ -261,14 +260,14 @@ class ScoreDock(SlideDock):
         self.panel.show_stage("Starting …")
         self.scoring.start(job.run)
 
-    def cancel(self) -> None:
-        """Stop; the maps keep what was scored, and the next run goes on from there."""
+    def cancel(self, why: str = messages.CANCELLED) -> None:
+        """Stop, and say why; what was scored stays, and the next run goes on from there."""
         if self.scoring.cancel():
             self._drawn.set()
             self.live.show_everything()
             self._set_running(False)
             self.index.show_stopped()
-            self.panel.state.setText(self._of_which("Cancelled. Run goes on from here."))
+            self.panel.state.setText(self._of_which(why))
 
     def _show_progress(self, progress: Progress) -> None:
         if isinstance(progress.detail, Run):

@@ -9,6 +9,10 @@ from napari_smse.scoring import ScoringProgress
 from napari_smse.slides import Slide
 from napari_smse.workflows.scored_slide import Run
 
+NOTICE: Final = "Research use only: not for diagnosis."
+NO_SLIDE: Final = "Open a slide first: File > Open."
+CANCELLED: Final = "Cancelled. Run goes on from here."
+SLIDE_CLOSED: Final = "Stopped, as the slide was closed. Opened again, Run goes on from here."
 OTHER_SCALE: Final = "Stopped, as what was scored was of other µm/px: press Run again."
 
 

@@ -19,6 +19,7 @@ from napari_smse.widgets.event_loop import CallWhenIdle, LowLatencyMode
 from napari_smse.widgets.layers.overlays import describe_tissue, hide_tissue, show_tissue
 from napari_smse.widgets.layers.regions import chosen_region
 from napari_smse.widgets.score.form import ScoreForm
+from napari_smse.widgets.score.messages import NO_SLIDE
 from napari_smse.widgets.score.tile_counter import Question, TileCounter
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
@@ -149,7 +150,7 @@ class RunPlanner(QObject):
         """
         layer = self._form.slide_layer
         if layer is None:
-            raise QueryError("Open a slide first: File > Open.")
+            raise QueryError(NO_SLIDE)
         job = self.job(layer, lambda _run: None)
         return score_script(job.slide, job.model, job.settings, job.roi)
 
