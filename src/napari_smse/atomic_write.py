@@ -199,8 +199,8 @@ def require_free(paths: Iterable[Path], *, overwrite: bool = False) -> None:
     for path in paths:
         if path.exists() and not overwrite:
             raise OutputError(
-                f"{path} lies there already: choose another folder, or overwrite it (in a shell: "
-                "--overwrite)."
+                f"{path} lies there already: choose another folder, or have it replaced (Replace "
+                "in the viewer, --overwrite in a shell, overwrite=True in Python)."
             )
 
 
