@@ -53,6 +53,10 @@ def test_what_is_missing_is_said_in_the_class_asked_for(monkeypatch: pytest.Monk
     with pytest.raises(SlideError, match=r"carrier-pigeon://loft is no place"):
         file_system("carrier-pigeon://me:secret@loft", SlideError)
 
+    # No server listens there, which this file system looks for at once.
+    with pytest.raises(OutputError, match=r"ftp://127\.0\.0\.1:1/x cannot be reached.*network"):
+        file_system("ftp://me:secret@127.0.0.1:1/x", OutputError)
+
     def without_aiohttp(url: str, **_: object) -> None:
         raise ImportError("No module named 'aiohttp'")
 

@@ -60,7 +60,8 @@ def file_system(url: str, kind: type[SmseError]) -> tuple[Any, str]:
     Raises
     ------
     SmseError
-        Of that class: what reaches it is not installed, or there is no such kind of place.
+        Of that class: what reaches it is not installed, there is no such kind of place, or it
+        cannot be reached.
     """
     place = without_credentials(url)
     try:
@@ -81,6 +82,10 @@ def file_system(url: str, kind: type[SmseError]) -> tuple[Any, str]:
             f"{place} is no place that can be reached ({plain_reason(error)}): give a path, or a "
             "URL such as s3://bucket/folder."
         ) from None
+    except Exception as error:  # some connect at once, and each has its own errors
+        raise kind(
+            f"{place} cannot be reached ({plain_reason(error)}): check the address and the network."
+        ) from error
     return files, str(path).rstrip("/")
 
 
