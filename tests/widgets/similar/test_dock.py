@@ -166,7 +166,7 @@ def test_drawing_finds_what_is_alike_and_lays_a_map_over_the_slide(dock, viewer,
     assert tuple(layer.contrast_limits) == (0, 1)
     dock.panel.radius.setValue(0.01)
     # Four tiles of 64 px, each 16 um wide.
-    assert "4 tiles found, 0.00102 mm²" in dock.panel.hits.text()
+    assert "4 tiles found, 0.00102 mm²</b>, compared by redness" in dock.panel.hits.text()
     red, red_alpha = value_at(layer, 513, 383)
     pink, pink_alpha = value_at(layer, 510, 383)
     glass, _ = value_at(layer, 1200, 300)
@@ -427,6 +427,7 @@ def test_a_slide_scored_again_by_another_model_is_searched_anew(
     )
     assert dock.searched.run is run_in_force(dock._layer)
     assert dock.searched.run.card.name == "redder"
+    assert "compared by redder" in dock.panel.hits.text()
 
 
 def test_a_late_answer_of_an_older_run_is_dropped(dock, viewer, until):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker, Signal
@@ -96,7 +97,7 @@ class IndexPicker(QWidget):
         )
         if folder is not None and folder != self._shown:
             self._shown = folder
-            self.where.setText(f"<b>{folder.name}</b>")
+            self.where.setText(f"<b>{escape(folder.name)}</b>")
             self.where.setToolTip(str(folder))
             self.chosen.emit()
             self._refresh()

@@ -44,6 +44,7 @@ class HitsController(QObject):
         self._slide: Slide | None = None
         self._map: SimilarityLayer | None = None
         self._found: SimilarityResult | None = None
+        self._model_name = ""
         self._radius_chosen = False
         self._class_name = ""
         # Without a parent, as a worker may still speak while the dock is being destroyed.
@@ -74,6 +75,7 @@ class HitsController(QObject):
         """Show what a search of the slide found."""
         assert self._map is not None
         found = self._found = searched.found
+        self._model_name = searched.run.card.name
         self._map.show(searched.distances, found.reach)
         self._show_strip(searched)
         self._panel.show_reach(found.reach, None if self._radius_chosen else found.first_radius)
@@ -124,7 +126,7 @@ class HitsController(QObject):
         mm2 = found.area(radius) * (self._slide.mpp / 1000) ** 2
         self._map.show_radius(radius, found.reach)
         others = int(np.searchsorted(found.nearest, radius, side="right"))
-        self._panel.show_hits(number, mm2, radius, others)
+        self._panel.show_hits(number, mm2, radius, others, self._model_name)
 
     # -- keeping hits ----------------------------------------------------------------
 

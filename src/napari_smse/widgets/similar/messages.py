@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Final
 
 from napari_smse.metrics.estimate import counted
@@ -45,9 +46,10 @@ def is_of_other_model(before: Run, now: Run) -> bool:
     return before.card.weights_sha256 != now.card.weights_sha256
 
 
-def describe_hits(number: int, mm2: float) -> str:
-    """Say how many tiles are hits, and how much of the slide, mm², they cover; rich text."""
-    return f"<b>{_tiles(number)} found, {mm2:.3g} mm²</b> (your examples among them)"
+def describe_hits(number: int, mm2: float, model_name: str) -> str:
+    """Say how many tiles are hits, how much of the slide, mm², and by which model; rich text."""
+    hits = f"<b>{_tiles(number)} found, {mm2:.3g} mm²</b>"
+    return f"{hits}, compared by {escape(model_name)} (your examples among them)"
 
 
 def describe_regions(number: int, class_name: str, layer_name: str) -> str:

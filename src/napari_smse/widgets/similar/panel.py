@@ -149,9 +149,11 @@ class SimilarPanel(QWidget):
                 self.radius.setValue(min(most, _rounded_up(radius)))
         self._show_answer(True)
 
-    def show_hits(self, number: int, mm2: float, radius: float, others: int) -> None:
-        """Say how many tiles are found, and how much of the slide that is."""
-        self.hits.setText(describe_hits(number, mm2))
+    def show_hits(
+        self, number: int, mm2: float, radius: float, others: int, model_name: str
+    ) -> None:
+        """Say how many tiles are found, how much of the slide that is, and by which model."""
+        self.hits.setText(describe_hits(number, mm2, model_name))
         self.strip.show_radius(radius, others)
         self.show_outcome("")
         self.actions.setEnabled(number > 0)
