@@ -7,19 +7,21 @@ corner of the bounds in level-0 px, leads from one to the other.
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import shapely
 from shapely import MultiPolygon, Polygon
-from shapely.geometry import shape
 
+from napari_smse.annotations.geojson_geometries import (
+    EXPORT_AGAIN,
+    geometries,
+    load_geojson,
+    parse_area,
+)
 from napari_smse.annotations.outline_mending import mended
 from napari_smse.annotations.tile_labels import class_areas, is_ignored
 from napari_smse.errors import RegionError
@@ -27,10 +29,7 @@ from napari_smse.palette import IGNORE
 
 logger = logging.getLogger(__name__)
 
-_POLYGONS = ("Polygon", "MultiPolygon")
-_NOT_AREAS = ("Point", "MultiPoint", "LineString", "MultiLineString")
 NO_LABELS = "tiles or detections, whose classes a program gave them and no person"
-_EXPORT_AGAIN = "export the annotations again, in QuPath by File > Export objects as GeoJSON"
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def read_regions(path: Path, *, bounds_origin: tuple[int, int] = (0, 0)) -> Mult
     parts = [one for one in shapely.get_parts(left) if isinstance(one, Polygon) and one.area]
     if not parts:
         raise RegionError(
-            f"{path} holds no area; draw at least one closed outline and {_EXPORT_AGAIN}"
+            f"{path} holds no area; draw at least one closed outline and {EXPORT_AGAIN}"
         )
     return MultiPolygon([_moved(one, bounds_origin) for one in parts])
 
@@ -154,7 +153,7 @@ def no_class(path: Path) -> RegionError:
     """Return the error for a file in which no annotation has a class."""
     return RegionError(
         f"{path} holds no area with a class; set a class for at least one annotation and "
-        f"{_EXPORT_AGAIN}"
+        f"{EXPORT_AGAIN}"
     )
 
 
@@ -174,7 +173,7 @@ def read_annotated_areas(path: Path, decoded: Any = None) -> Iterator[DrawnArea]
         If the file cannot be read, is not GeoJSON, or holds tiles or detections only.
     """
     any_annotation, detections = False, 0
-    for feature, node in _geometries(_load(path) if decoded is None else decoded, path):
+    for feature, node in geometries(load_geojson(path) if decoded is None else decoded, path):
         area = _area(feature, node, path)
         if area.is_annotation:
             any_annotation = True
@@ -184,7 +183,7 @@ def read_annotated_areas(path: Path, decoded: Any = None) -> Iterator[DrawnArea]
     if detections and not any_annotation:
         raise RegionError(
             f"{path} holds no annotation: its {detections} areas are {NO_LABELS}; draw regions and "
-            f"{_EXPORT_AGAIN}"
+            f"{EXPORT_AGAIN}"
         )
     if detections:
         logger.warning("%s: left out %d areas that are %s", path, detections, NO_LABELS)
@@ -198,7 +197,7 @@ def count_detections(path: Path) -> int:
     RegionError
         If the file cannot be read or is not GeoJSON.
     """
-    return sum(not is_annotation(feature) for feature, _ in _geometries(_load(path), path))
+    return sum(not is_annotation(feature) for feature, _ in geometries(load_geojson(path), path))
 
 
 def holds_annotations(path: Path) -> bool:
@@ -207,7 +206,7 @@ def holds_annotations(path: Path) -> bool:
     So does one that cannot be read, as it may be meant to: whoever reads it raises the error.
     """
     try:
-        kinds = [is_annotation(feature) for feature, _ in _geometries(_load(path), path)]
+        kinds = [is_annotation(feature) for feature, _ in geometries(load_geojson(path), path)]
     except RegionError:
         return True
     return any(kinds) or not kinds
@@ -221,54 +220,16 @@ def read_areas(path: Path) -> Iterator[DrawnArea]:
     RegionError
         If the file cannot be read or is not GeoJSON.
     """
-    for feature, node in _geometries(_load(path), path):
+    for feature, node in geometries(load_geojson(path), path):
         yield _area(feature, node, path)
 
 
 def _area(feature: dict[str, Any], node: dict[str, Any], path: Path) -> DrawnArea:
-    return DrawnArea(_class_name(feature), mended(_parsed(node, path), path), feature)
+    return DrawnArea(_class_name(feature), mended(parse_area(node, path), path), feature)
 
 
 def _moved(area: Any, origin: tuple[int, int]) -> Any:
     return shapely.transform(area, lambda points: points + origin)
-
-
-def _load(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        reason = error.strerror or "unknown error"
-        raise RegionError(f"cannot read regions from {path}: {reason}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise RegionError(f"{path} is not a text file; {_EXPORT_AGAIN}") from error
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RegionError(f"{path} is not JSON ({error}); {_EXPORT_AGAIN}") from error
-
-
-def _geometries(
-    node: Any, path: Path, feature: dict[str, Any] | None = None
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Walk down to the geometries that can have an area, each with its feature."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _geometries(item, path, feature)
-        return
-    kind = node.get("type") if isinstance(node, dict) else None
-    if kind in _POLYGONS:
-        yield feature or {}, node
-    elif kind == "FeatureCollection":
-        yield from _geometries(_part(node, "features", path), path)
-    elif kind == "GeometryCollection":
-        yield from _geometries(_part(node, "geometries", path), path, feature)
-    elif kind == "Feature":
-        if node.get("geometry") is not None:  # GeoJSON allows a feature without a place
-            yield from _geometries(node["geometry"], path, node)
-    elif kind in _NOT_AREAS:
-        logger.info("%s: left out a %s, which has no area", path, kind)
-    else:
-        raise RegionError(f"{path} is not GeoJSON (type {kind!r}); {_EXPORT_AGAIN}")
 
 
 def _class_name(feature: dict[str, Any]) -> str:
@@ -281,33 +242,6 @@ def _class_name(feature: dict[str, Any]) -> str:
         joined = ": ".join(map(str, names)) if isinstance(names, list) else ""
         classification = classification.get("name") or joined
     return classification.strip() if isinstance(classification, str) else ""
-
-
-def _part(node: dict[str, Any], key: str, path: Path) -> list[Any]:
-    part = node.get(key)
-    if not isinstance(part, list):
-        raise RegionError(f"{path} is not GeoJSON ({node['type']} without {key}); {_EXPORT_AGAIN}")
-    return part
-
-
-def _parsed(node: dict[str, Any], path: Path) -> Polygon | MultiPolygon:
-    try:
-        with np.errstate(invalid="ignore"):  # NaN is dealt with below
-            geometry = shapely.force_2d(shape(node))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise _outline_error(path) from error
-    except shapely.errors.ShapelyError as error:
-        raise _outline_error(path) from error
-    if not all(map(math.isfinite, shapely.get_coordinates(geometry).ravel())):
-        raise _outline_error(path)
-    return geometry
-
-
-def _outline_error(path: Path) -> RegionError:
-    return RegionError(
-        f"{path} holds an outline whose coordinates are not at least 3 points of 2 numbers; "
-        f"{_EXPORT_AGAIN}"
-    )
 
 
 MEASURED: Final = ("µm/px", "Tissue")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit
-from shapely.geometry import box, mapping
+from shapely.geometry import LineString, Point, box, mapping
 
 from napari_smse.annotations import AnnotationSet, read_annotations
 from napari_smse.annotations.tile_notes import TileCorrection, TilePlace
@@ -239,15 +239,44 @@ def test_qupaths_file_comes_in_with_its_classes_and_colours(dock, tmp_path):
 
 
 def test_tiles_among_imported_annotations_are_left_out(dock, tmp_path, told, monkeypatch):
-    monkeypatch.setattr(annotation_files, "show_info", told.append)
+    monkeypatch.setattr(annotation_files, "show_warning", told.append)
     slide = annotate(tmp_path / "slide.tif")
     path = write_tiles_beside(slide, among_annotations=True)
     dock.import_from(path)
     assert dock.drawing.count == 4
-    assert "8 others were left out" in told[-1]
+    assert "Left out: 8 that are tiles or detections" in told[-1]
     dock.import_from(write_tiles_beside(slide))
     assert dock.drawing.count == 4
     assert "holds no annotation" in told[-1]
+
+
+@pytest.mark.parametrize(
+    ("outlines", "says"),
+    [
+        ([box(10, 10, 90, 90)], "1 region imported from drawn.geojson."),
+        (
+            [box(1e6, 1e6, 2e6, 2e6), box(10, 10, 90, 90)],
+            "2 regions imported from drawn.geojson. 1 lies outside the slide: is the file of "
+            "another one?",
+        ),
+        (
+            [box(-90, 0, -10, 50), box(0, 1e5, 9, 1e6), Point(3, 4), LineString([(0, 0), (9, 9)])],
+            "2 regions imported from drawn.geojson. 2 lie outside the slide: is the file of "
+            "another one? Left out: 2 that are points or lines.",
+        ),
+    ],
+)
+def test_what_an_import_leaves_out_or_lays_beside_the_slide_is_told(
+    dock, tmp_path, monkeypatch, outlines, says
+):
+    told, warned = [], []
+    monkeypatch.setattr(annotation_files, "show_info", told.append)
+    monkeypatch.setattr(annotation_files, "show_warning", warned.append)
+    path = tmp_path / "drawn.geojson"
+    path.write_text(json.dumps([mapping(outline) for outline in outlines]))
+    dock.import_from(path)
+    assert told + warned == [says]
+    assert bool(warned) == ("outside" in says)
 
 
 def test_a_wrong_file_is_told_and_changes_nothing(dock, tmp_path, told):

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from napari.utils.notifications import show_info
+from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
+from shapely import box
 
 from napari_smse.annotations import AnnotationSet, read_annotations, write_annotations
 from napari_smse.annotations.geojson import NO_LABELS, count_detections
+from napari_smse.annotations.geojson_geometries import count_without_area
 from napari_smse.errors import SmseError
 from napari_smse.metrics.estimate import counted
 from napari_smse.slides import Slide
@@ -154,14 +156,15 @@ class AnnotationFiles(QObject):
         try:
             bounds = current.slide.bounds
             found = read_annotations(path, bounds_origin=(bounds.x, bounds.y))
-            others = count_detections(path)
+            left_out = _describe_left_out(path)
         except SmseError as error:
             self.problem.emit(str(error))
             return
         self.add(found)
-        left_out = f" {others} others were left out: they are {NO_LABELS}." if others else ""
-        number = counted(len(found.annotations), "regions")
-        show_info(f"{number} imported from {path.name}.{left_out}")
+        imported = f"{counted(len(found.annotations), 'regions')} imported from {path.name}."
+        outside = _describe_outside(found, current.slide)
+        tell = show_warning if outside or left_out else show_info
+        tell(" ".join(filter(None, (imported, outside, left_out))))
 
     def add(self, found: AnnotationSet) -> None:
         """Add annotations and their classes to what is drawn; without a slide, do nothing."""
@@ -209,3 +212,18 @@ class AnnotationFiles(QObject):
             self.problem.emit(str(error))
             return
         show_info(f"Saved to {path}.")
+
+
+def _describe_left_out(path: Path) -> str:
+    """Say what of a file is no drawn region; raises what reading raises."""
+    left_out = {NO_LABELS: count_detections(path), "points or lines": count_without_area(path)}
+    counts = [f"{number:,} that are {what}" for what, number in left_out.items() if number]
+    return f"Left out: {'; '.join(counts)}." if counts else ""
+
+
+def _describe_outside(found: AnnotationSet, slide: Slide) -> str:
+    """Say how many regions of a file lie beside the slide; nothing if none does."""
+    whole = box(0, 0, slide.width, slide.height)
+    number = sum(not whole.intersects(one.geometry) for one in found.annotations)
+    lie = "1 lies" if number == 1 else f"{number:,} lie"
+    return f"{lie} outside the slide: is the file of another one?" if number else ""
