@@ -56,8 +56,9 @@ def hold_out_regions(
     if lonely:
         names = " and ".join(classes[label] if classes else str(label) for label in lonely)
         raise DataError(
-            f"Class {names} has one region only, so nothing of it can be held out: draw at least "
-            "two regions of every class, apart from each other, or annotate another slide."
+            f"Class {names} has one region only (those that touch count as one), so nothing of it "
+            "can be held out: draw at least two regions of every class, apart from each other, or "
+            "annotate another slide."
         )
     rng = np.random.default_rng(seed)
     chosen: set[int] = set()
