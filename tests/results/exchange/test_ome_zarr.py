@@ -153,7 +153,7 @@ def test_nothing_half_written_is_left(
     def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ome_zarr.writer.write_multiscale_labels", fails)
+    monkeypatch.setattr("ome_zarr.writer.write_label_metadata", fails)
     with pytest.raises(OutputError, match="the disk is full"):
         export(run, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from zarr.storage import _local
 
 from napari_smse.errors import OutputError, RequestError
 from napari_smse.results.exchange import TARGETS, ExportTarget, ResultFolder, export_results
@@ -119,6 +123,37 @@ def test_what_cannot_be_written_is_told_in_one_line_and_leaves_nothing_half_writ
     assert not list(tmp_path.rglob(".*.part*"))
     assert ".part" not in told
     assert not caplog.records
+
+
+@pytest.mark.parametrize("failing", ["a group", "a chunk"])
+@pytest.mark.parametrize("target", ["ome-zarr", "ome-zarr-0.5", "spatialdata"])
+def test_nothing_is_still_being_written_when_an_export_has_failed(
+    saved: Path,
+    tmp_path: Path,
+    target: str,
+    failing: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put, begun, ended, chunks = _local._put, [], [], []
+
+    def slow(path: Path, *args: Any, **kwargs: Any) -> Any:
+        begun.append(path)
+        if path.name != "zarr.json" and not path.name.startswith(".z"):
+            chunks.append(path)
+        try:
+            if chunks == [path] if failing == "a chunk" else len(begun) == 4:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            time.sleep(0.1)  # which others than the failed one still take
+            return put(path, *args, **kwargs)
+        finally:
+            ended.append(path)
+
+    monkeypatch.setattr(_local, "_put", slow)
+    with pytest.raises(OutputError, match="the disk is full"):
+        export_results(saved, target, tmp_path / "out")
+    time.sleep(0.1)  # for what was about to begin
+    assert sorted(begun) == sorted(ended)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_hdf5_on_a_full_disk_ends_neither_in_a_traceback_nor_in_a_crash(

@@ -9,13 +9,13 @@ from typing import Any, Final, Literal
 import zarr
 from numpy.typing import NDArray
 
-from napari_smse.atomic_write import atomic_folder, require_free
+from napari_smse.atomic_write import require_free
 from napari_smse.errors import OutputError
 from napari_smse.results.exchange.map_stack import CallMap, MapStack, call_maps, map_stacks
 from napari_smse.results.exchange.result_folder import ResultFolder
 from napari_smse.scoring import shown_class
 from napari_smse.slides.backends.ome_zarr import MAP_KEY
-from napari_smse.zarr_groups import open_group
+from napari_smse.zarr_groups import open_group, zarr_folder
 
 Version = Literal["0.4", "0.5"]
 
@@ -104,12 +104,13 @@ def write_map(
     writer, made = _library(version)
     levels = stack.pyramid()
     pixels: list[NDArray[Any]] = [one.as_bytes() if as_bytes else one.values for one in levels]
-    with atomic_folder(path, overwrite=overwrite) as part:
+    with zarr_folder(path, overwrite=overwrite) as part:
         group = open_group(part, mode="w", zarr_format=made.zarr_format)
-        writer.write_multiscale(
+        writes = writer.write_multiscale(
             pixels,
             group,
             fmt=made,
+            compute=False,
             axes=_axes("cyx"),
             coordinate_transformations=[_placed(one, "cyx") for one in levels],
             storage_options={"chunks": (1, _CHUNK, _CHUNK)},
@@ -125,6 +126,7 @@ def write_map(
                 },
             },
         )
+        _write(writes)
         if calls is not None:
             _write_calls(group, calls, levels, writer, made)
 
@@ -177,28 +179,38 @@ def _omero(stack: MapStack, version: Version, *, as_bytes: bool) -> dict[str, An
     return {"version": version, "channels": channels, "rdefs": {"model": "color"}}
 
 
+def _write(delayed: Sequence[Any]) -> None:
+    """Write by one thread: of several that dask starts, others go on after one has failed."""
+    from dask import base
+
+    compute: Any = base.compute
+    compute(*delayed, scheduler="synchronous")
+
+
 def _write_calls(
     group: zarr.Group, calls: CallMap, levels: Sequence[MapStack], writer: Any, made: Any
 ) -> None:
     numbered = list(enumerate(zip(calls.names, calls.colours, strict=True), start=1))
-    writer.write_multiscale_labels(
+    writes = writer.write_multiscale(
         calls.pyramid(len(levels)),
-        group,
-        CALLS,
+        group.require_group(f"labels/{CALLS}"),
         fmt=made,
+        compute=False,
         axes=_axes("yx"),
         coordinate_transformations=[_placed(one, "yx") for one in levels],
         storage_options={"chunks": (_CHUNK, _CHUNK)},
-        label_metadata={
-            "colors": [
-                {"label-value": number, "rgba": [*colour, _OPAQUE]}
-                for number, (_, colour) in numbered
-            ],
-            "properties": [
-                {"label-value": number, "class": name} for number, (name, _) in numbered
-            ],
-            "source": {"image": "../../"},
-        },
+        name=CALLS,
+    )
+    _write(writes)
+    writer.write_label_metadata(
+        group["labels"],
+        CALLS,
+        colors=[
+            {"label-value": number, "rgba": [*colour, _OPAQUE]} for number, (_, colour) in numbered
+        ],
+        properties=[{"label-value": number, "class": name} for number, (name, _) in numbered],
+        fmt=made,
+        source={"image": "../../"},
     )
     if made.zarr_format == 3:
         # From 0.5 on the group of all labels states the version, too, which the writer leaves out.

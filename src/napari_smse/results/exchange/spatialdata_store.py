@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
 
-from napari_smse.atomic_write import atomic_folder, require_free
+from napari_smse.atomic_write import require_free
 from napari_smse.errors import OutputError
 from napari_smse.results.exchange.result_folder import ResultFolder
 from napari_smse.results.exchange.scored_scale import (
@@ -26,6 +26,7 @@ from napari_smse.results.exchange.tile_anndata import tile_anndata
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.tile_outlines import covered_regions
 from napari_smse.slides.identity import text_path
+from napari_smse.zarr_groups import zarr_folder
 
 if TYPE_CHECKING:
     import anndata
@@ -50,7 +51,7 @@ def export(run: ResultFolder, out: Path, *, overwrite: bool) -> list[Path]:
     path = out / f"{_UNUSUAL.sub('_', name)}.zarr"
     require_free([path], overwrite=overwrite)
     store = tile_store(run)
-    with atomic_folder(path, overwrite=overwrite) as part, warnings.catch_warnings():
+    with zarr_folder(path, overwrite=overwrite) as part, warnings.catch_warnings():
         # anndata says of every array how a later version of it will write them.
         warnings.filterwarnings("ignore", message=".*autosharding")
         store.write(part)
