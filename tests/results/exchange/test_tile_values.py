@@ -246,12 +246,24 @@ def test_hdf5_states_sizes_in_its_own_way(
     assert found.tile_size == edge
 
 
+def test_scores_of_several_classes_are_a_column_each(slide: Slide, tmp_path: Path) -> None:
+    scores = np.column_stack([SCORES, 1 - np.asarray(SCORES)])
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["coords"], file["probabilities"] = np.array(CORNERS), scores
+        file["features"] = np.zeros((len(CORNERS), 8))
+        file["pooled"] = np.zeros((len(CORNERS), 33))  # too many for classes
+    (found,) = read_tile_values(tmp_path / "a.h5", slide)
+    assert list(found.values) == ["probabilities 0", "probabilities 1"]
+    np.testing.assert_allclose(np.column_stack(list(found.values.values())), scores, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "numbers", "reason"),
     [
         ("score", np.ones(7), "7 numbers in score for 12 tiles in coords"),
         ("score", np.ones((1, 7)), "7 numbers in score for 12 tiles in coords"),
         ("features", np.ones((12, 8)), "read it with napari_smse.read_tile_features"),
+        ("pooled", np.ones((12, 33)), "read it with napari_smse.read_tile_features"),
     ],
 )
 def test_hdf5_without_a_number_a_tile_is_refused(

@@ -1,8 +1,8 @@
 """Numbers of tiles that any program wrote, to be looked at as maps of a slide.
 
-A table (CSV, Parquet) has a row a tile with its corner, an HDF5 file ``coords`` and a dataset a
-number, GeoJSON a rectangle a tile with measurements. Places are level-0 px, those of GeoJSON from
-OpenSlide's bounds, as QuPath counts.
+A table (CSV, Parquet) has a row a tile with its corner, an HDF5 file ``coords`` and datasets of a
+number a tile or one a class, GeoJSON a rectangle a tile with measurements. Places are level-0 px,
+those of GeoJSON from OpenSlide's bounds, as QuPath counts.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from napari_smse.tiles import PlacedTiles
 
 SUFFIXES: Final = (".csv", ".parquet", ".h5", ".hdf5", ".geojson", ".json")
 _CORNERS: Final = (("x", "y"), ("minx", "miny"), ("x_min", "y_min"), ("left", "top"))
+_FEATURES: Final = "features"
+_MOST_CLASSES: Final = 32
+"""Columns of a dataset of scores; one of more is of features, whatever it is called."""
 _SIZES: Final = (
     ("width", "height"),
     ("w", "h"),
@@ -286,10 +289,17 @@ def _shapes(file: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def _columns(file: Any, tiles: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield the datasets that hold a number a tile, as attention scores do."""
+    """Yield the datasets that hold a number a tile, or one a class, as attention scores do."""
     for name, shape in _shapes(file):
         if np.prod(shape) == tiles and max(shape) == tiles:
             yield name, np.asarray(file[name][:], dtype=np.float32).ravel()
+        elif name != _FEATURES and _are_classes(shape, tiles):
+            for number, column in enumerate(np.asarray(file[name][:], dtype=np.float32).T):
+                yield f"{name} {number}", column
+
+
+def _are_classes(shape: tuple[int, ...], tiles: int) -> bool:
+    return len(shape) == 2 and shape[0] == tiles and shape[1] <= _MOST_CLASSES
 
 
 def _read_geojson(path: Path, origin: tuple[int, int]) -> _Rows:
