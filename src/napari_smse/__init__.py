@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from napari_smse import errors as errors
     from napari_smse import losses
     from napari_smse.api.annotations import read_annotations
-    from napari_smse.api.exchange import export_results, read_tile_features, read_tile_values
+    from napari_smse.api.exchange import (
+        export_results,
+        open_features,
+        read_tile_features,
+        read_tile_values,
+    )
     from napari_smse.api.exemplars import ExemplarBank, explain, out_of_distribution
     from napari_smse.api.fine_tuning import fine_tune
     from napari_smse.api.model import load_model
@@ -52,6 +57,7 @@ __all__ = [
     "fine_tune",
     "load_model",
     "losses",
+    "open_features",
     "open_slide",
     "out_of_distribution",
     "read_annotations",
@@ -70,7 +76,9 @@ __all__ = [
 
 _NAMES = {
     "api.annotations": ("read_annotations",),
-    "api.exchange": ("export_results", "read_tile_features", "read_tile_values"),
+    "api.exchange": (
+        *("export_results", "open_features", "read_tile_features", "read_tile_values"),
+    ),
     "api.exemplars": ("ExemplarBank", "explain", "out_of_distribution"),
     "api.fine_tuning": ("fine_tune",),
     "api.model": ("load_model",),

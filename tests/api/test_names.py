@@ -12,6 +12,7 @@ import pytest
 import napari_smse as smse
 
 FUNCTIONS = {
+    "open_features",
     "open_slide",
     "load_model",
     "score",
@@ -39,7 +40,8 @@ FUNCTIONS = {
     "write_cohort_tiles",
 }
 QUICK = {"open_slide", "load_model", "read_scores", "read_annotations", "explain"}
-QUICK |= {"summarise", "write_report", "export_results", "read_tile_features", "read_tile_values"}
+QUICK |= {"summarise", "write_report", "export_results", "open_features", "read_tile_features"}
+QUICK |= {"read_tile_values"}
 """What is done before anybody would look at a bar."""
 
 

@@ -22,6 +22,7 @@ from napari_smse.results import RunRecord
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import Region, Slide
 from support.cluster import write_model
+from support.feature_files import write_features
 from support.shell import Shell, shell, write_section
 from support.slides import cut
 
@@ -415,6 +416,19 @@ class TestView:
         answer = shell("view", path)
         assert answer.status == 1
         assert "is damaged, or no session" in answer.err
+        assert len(started) == 1
+
+    def test_features_of_tiles_are_looked_at_first(
+        self, shell: Shell, slide: Path, started: list[list[str]], tmp_path: Path
+    ) -> None:
+        pytest.importorskip("napari")
+        path = write_features(tmp_path / "a.h5", [(0, 0), (64, 0)], [(1, 0), (0, 1)], 64)
+        assert shell("view", slide, path).status == 0
+        assert started[0][3:5] == [str(slide), str(path)]
+        write_features(path, [(10**6, 0)], [(1, 0)], 64)
+        answer = shell("view", slide, path)
+        assert answer.status == 1
+        assert "a.h5 has tiles that do not lie on slide" in answer.err
         assert len(started) == 1
 
     def test_without_a_display_it_says_so(

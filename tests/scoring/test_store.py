@@ -1,5 +1,6 @@
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from napari_smse.scoring.store import signature
 from napari_smse.slides import Region
 from napari_smse.tiles import (
     Ground,
+    PlacedTiles,
     ReadBlock,
     ScaleTiles,
     TileGrid,
@@ -58,6 +60,23 @@ def test_what_is_written_is_read_back(tmp_path, plan):
     assert scores.tiles.grid == plan.scales[0].grid
     for name in ("x", "y", "width", "height", "tissue"):
         np.testing.assert_array_equal(getattr(scores.tiles, name), getattr(plan.scales[0], name))
+
+
+def test_tiles_that_another_program_placed_keep_their_places(tmp_path, plan):
+    # Two of them lie in one cell.
+    corners = np.array([(5, 7), (31, 90), (36, 92), (400, 300)], np.int32)
+    tissue = np.array([1, 0.5, 0.25, 0], np.float32)
+    tiles = PlacedTiles.near(plan.scales[0].grid, corners, tissue)
+    store = create(tmp_path / "scores.zarr", replace(plan, scales=(tiles,)))
+    found = store.scale(0).tiles
+    np.testing.assert_array_equal(np.column_stack([found.x, found.y]), corners)
+    np.testing.assert_array_equal(found.tissue, tissue)
+    assert (found.columns[1], found.rows[1]) == (found.columns[2], found.rows[2])
+    assert isinstance(found, PlacedTiles)
+    # A place that is not the nearest to its cell.
+    zarr.open_group(store.path)["scale_0/x"][3] = 900
+    with pytest.raises(OutputError, match="holds no readable scores"):
+        ScoreStore.open(store.path).scale(0)
 
 
 def test_finishing_makes_it_complete_and_keeps_the_facts(tmp_path, plan):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from napari_smse.api.scores import Scores
 from napari_smse.results import exchange
 from napari_smse.results.exchange import TileFeatures
 from napari_smse.results.exchange.tile_values import TileValues
 from napari_smse.results.exchange.tile_values import read_tile_values as read_values
 from napari_smse.slides import Slide
+from napari_smse.workflows.feature_run import open_feature_run
 
 Place = str | os.PathLike[str]
 
@@ -44,6 +46,51 @@ def export_results(
         There is no such target.
     """
     return exchange.export_results(Path(folder), target, Path(out), overwrite=overwrite)
+
+
+def open_features(path: Place, slide: Slide, *, tile_size: int | None = None) -> Scores:
+    """Return features of a slide's tiles that another program extracted, as scores of the slide.
+
+    They have embeddings and no classes, as those of an encoder: `find_similar`, `embedding_map` and
+    `suggest_tiles` take them, and `fine_tune` where the encoder's weights are on this machine.
+
+    Parameters
+    ----------
+    path
+        An HDF5 file with ``coords`` ``(n, 2)``, level-0 px, and ``features`` ``(n, d)``, as TRIDENT
+        or CLAM writes it.
+    slide
+        The slide that it is of.
+    tile_size
+        Edge of a tile, level-0 px; only where no file says so.
+
+    Returns
+    -------
+    Scores
+        In the cache; embeddings are of length 1.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, holds no tile, is of another slide, or nothing says how large a tile is.
+    OutputError
+        h5py is not installed, or the cache cannot be written.
+    SlideError
+        The slide states no um/px, or cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import napari_smse as smse
+    >>> slide = smse.open_slide("sample_data/sample_slide.tif")
+    >>> scores = smse.score(slide, smse.load_model(), mpp=1.0, device="cpu")
+    >>> results, out = scores.save(tempfile.mkdtemp()), tempfile.mkdtemp()
+    >>> file = smse.export_results(results, "trident", out)[0]
+    >>> features = smse.open_features(file, slide)
+    >>> features.embeddings().shape == scores.embeddings().shape
+    True
+    """
+    return Scores.from_run(slide, open_feature_run(Path(path), slide, tile_size))
 
 
 def read_tile_features(path: Place, slide: Slide, *, tile_size: int | None = None) -> TileFeatures:

@@ -34,6 +34,8 @@ from napari_smse.cli.score import rerun_recorded, score_slides
 from napari_smse.cli.search import search_slides
 from napari_smse.cli.train import train
 from napari_smse.errors import DeviceError, SmseError, is_out_of_memory, memory_error
+from napari_smse.results.exchange import read_tile_features
+from napari_smse.results.exchange.h5_values import h5_content
 from napari_smse.results.exchange.tile_values import read_tile_values
 from napari_smse.scoring import choose_device, describe_runtime, list_devices
 from napari_smse.slides import Slide, open_slide, slides_in_file
@@ -204,7 +206,8 @@ def view(
     scores: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Scores of its tiles by any program, shown as maps: CSV, Parquet, HDF5, GeoJSON.",
+            help="Scores of its tiles by any program, shown as maps: CSV, Parquet, HDF5, GeoJSON; "
+            "or features of them, as TRIDENT and CLAM write them, to be its run.",
             show_default=False,
         ),
     ] = None,
@@ -219,7 +222,9 @@ def view(
     else:
         with open_slide(slide) as opened:
             for file in scores or ():
-                read_tile_values(file, opened)  # what is wrong with them is told here
+                # What is wrong with them is told here.
+                features = h5_content(file).features
+                (read_tile_features if features else read_tile_values)(file, opened)
     if platform.system() == "Linux" and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):

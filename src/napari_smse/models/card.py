@@ -87,7 +87,8 @@ class Undecided(_Strict):
 class EncoderWeights(_Strict):
     """The weights that a model's heads stand on, where its own file does not hold them.
 
-    `name` is the encoder's in the catalogue; `sha256` is of the file of its weights.
+    `name` is the encoder's in the catalogue; `sha256` is of the file of its weights, and empty if
+    only features that it made are at hand.
     """
 
     name: str

@@ -14,7 +14,12 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from napari_smse.atomic_write import write_atomic
-from napari_smse.errors import DamagedModelError, ModelError, UnknownEncoderError
+from napari_smse.errors import (
+    DamagedModelError,
+    ModelError,
+    ModelNotFoundError,
+    UnknownEncoderError,
+)
 from napari_smse.models.card import CARD_SUFFIX, WEIGHTS_SUFFIX, ModelCard, card_json
 from napari_smse.models.encoders import Encoder, find_encoder
 from napari_smse.models.encoders.encoder_card import encoder_card
@@ -90,6 +95,12 @@ def load_model(
     if (encoder := _encoder_named(model, encoder_weights)) is not None:
         return _load_encoder(*encoder)
     card = read_card(model)
+    if card.encoder is not None and not card.encoder.sha256:
+        raise ModelNotFoundError(
+            f"{card.name} is known here by its features alone, which were read from a file: get "
+            f"the encoder's weights (`napari-smse models get {card.name}`), and open the features "
+            "again."
+        )
     path, _ = model_paths(model)
     network = build_network(card, _encoder_of(card, encoder_weights))
     _fill(network, _read_weights(path, card.weights_sha256), path)

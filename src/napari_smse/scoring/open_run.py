@@ -6,8 +6,8 @@ import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,10 +20,12 @@ from napari_smse.scoring.stored_scales import holds_all_of, scored_scales
 from napari_smse.scoring.tile_table import ScaleScores
 from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
-from napari_smse.tiles import TilePlan, TissueMask, find_tissue, plan_reads
+from napari_smse.tiles import PlacedTiles, TilePlan, TissueMask, find_tissue, plan_reads
 from napari_smse.tiles.mask_choice import MaskChoice
 
 _TILES = "tiles"
+FEATURES: Final = "features"
+"""The fact of embeddings that were read from a file of features: which file, and its content."""
 _log = logging.getLogger(__name__)
 
 
@@ -31,7 +33,20 @@ def run_facts(
     slide: Slide, card: ModelCard, request: ScoreRequest, plan: TilePlan, device: ComputeDevice
 ) -> dict[str, Any]:
     """What the scores depend on, as JSON values."""
-    facts: dict[str, Any] = {
+    facts = facts_of_run(slide, card, request, plan)
+    facts |= {"precision": device.precision, "runtime": device.runtime}
+    if request.mask is not None:
+        facts[MASK] = {"path": path_text(request.mask.path), "notice": plan.mask.notice}
+    if device.quantisation is not None:
+        facts[QUANTISATION] = asdict(device.quantisation)
+    return facts if request.region is None else facts | {REGION: request.region}
+
+
+def facts_of_run(
+    slide: Slide, card: ModelCard, request: ScoreRequest, plan: TilePlan
+) -> dict[str, Any]:
+    """What holds of a run by whatever it was computed: slide, model, request and tiles."""
+    return {
         "slide": {
             "name": path_text(slide.path.name),
             "quick_hash": slide.quick_hash,
@@ -42,15 +57,8 @@ def run_facts(
         },
         "model": model_facts(card),
         "request": request.facts(),
-        "precision": device.precision,
-        "runtime": device.runtime,
         _TILES: plan_hash(plan),
     }
-    if request.mask is not None:
-        facts[MASK] = {"path": path_text(request.mask.path), "notice": plan.mask.notice}
-    if device.quantisation is not None:
-        facts[QUANTISATION] = asdict(device.quantisation)
-    return facts if request.region is None else facts | {REGION: request.region}
 
 
 def run_warnings(
@@ -67,6 +75,9 @@ def run_warnings(
     """
     quantisation = facts.get(QUANTISATION)
     notes = [] if quantisation is None else [Quantisation(**quantisation).note]
+    if FEATURES in facts:
+        name = PurePath(facts[FEATURES]["path"]).name
+        notes.append(f"Features were read from {name}, and were not computed here.")
     return [*scale_warnings(slide, card, mpps), *notes]
 
 
@@ -95,6 +106,8 @@ def plan_hash(plan: TilePlan) -> str:
         digest.update(b"inside")
     for tiles in plan.scales:
         digest.update(np.ascontiguousarray([tiles.columns, tiles.rows], dtype="<i4").tobytes())
+        if isinstance(tiles, PlacedTiles):
+            digest.update(np.ascontiguousarray(tiles.corners, dtype="<i4").tobytes())
     digest.update(repr([block.members for block in plan.blocks]).encode())
     return digest.hexdigest()[:16]
 

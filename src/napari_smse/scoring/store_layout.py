@@ -21,7 +21,7 @@ from zarr.core.metadata import ArrayV3Metadata
 from napari_smse.checksum import facts_hash, files_hash
 from napari_smse.errors import OutputError
 from napari_smse.slides import Region
-from napari_smse.tiles import ScaleTiles, TileGrid, TileSpec
+from napari_smse.tiles import PlacedTiles, ScaleTiles, TileGrid, TileSpec
 from napari_smse.tiles.appearance import MEASURES
 from napari_smse.zarr_groups import open_group
 
@@ -111,6 +111,7 @@ class ScaleFacts(_Facts):
     area: tuple[int, int, int, int]
     pixel: int = Field(1, gt=0)
     inside: bool = False
+    placed: bool = False
 
 
 def open_store_group(path: Path) -> zarr.Group:
@@ -283,6 +284,7 @@ def create_scale(
             "area": [area.x, area.y, area.width, area.height],
             "pixel": tiles.grid.pixel,
             "inside": tiles.grid.inside,
+            "placed": isinstance(tiles, PlacedTiles),
         }
     )
     count = len(tiles)
@@ -298,21 +300,17 @@ def read_tiles(group: Any) -> ScaleTiles:
     """Read back where the tiles of a scale's group lie; `ValueError` if it contradicts itself."""
     attrs = group.attrs
     spec = TileSpec(attrs["tile_px"], attrs["mpp"], attrs["slide_mpp"], attrs["overlap"])
-    tiles = ScaleTiles(
-        # Stores of earlier versions know of neither.
-        TileGrid(
-            spec,
-            Region(*attrs["area"]),
-            attrs.get("pixel", 1),
-            inside=attrs.get("inside", False),
-        ),
-        np.asarray(group["column"][:]),
-        np.asarray(group["row"][:]),
-        np.asarray(group["tissue"][:]),
-    )
-    for name, corners in (("x", tiles.x), ("y", tiles.y)):
-        if not np.array_equal(group[name][:], corners):
-            raise ValueError(f"{name} is not where columns and rows say")
+    area, pixel = Region(*attrs["area"]), attrs.get("pixel", 1)  # which earlier stores do not know
+    grid = TileGrid(spec, area, pixel, inside=attrs.get("inside", False))
+    names = "column", "row", "tissue", "x", "y"
+    column, row, tissue, x, y = (np.asarray(group[name][:]) for name in names)
+    if attrs.get("placed", False):  # by another program, see `PlacedTiles`
+        tiles: ScaleTiles = PlacedTiles.near(grid, np.column_stack([x, y]), tissue)
+    else:
+        tiles = ScaleTiles(grid, column, row, tissue)
+    known = (tiles.columns, column), (tiles.rows, row), (tiles.x, x), (tiles.y, y)
+    if not all(np.array_equal(one, other) for one, other in known):
+        raise ValueError("x and y are not where columns and rows say")
     return tiles
 
 

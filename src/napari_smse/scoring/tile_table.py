@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_smse.scoring.heat_map import HeatMap, HeatMapBuilder
 from napari_smse.slides import Region
-from napari_smse.tiles import ScaleTiles
+from napari_smse.tiles import PlacedTiles, ScaleTiles
 from napari_smse.tiles.appearance import MEASURES
 
 
@@ -145,11 +145,18 @@ class TileTable:
 
 
 def _index_in(planned: ScaleTiles, scored: ScaleTiles) -> NDArray[np.int64]:
-    wide = np.int64(planned.grid.columns) + 1
-    place = planned.rows.astype(np.int64) * wide + planned.columns
+    place, sought = _places(planned), _places(scored)
     order = np.argsort(place, kind="stable")
-    sought = scored.rows.astype(np.int64) * wide + scored.columns
     return np.asarray(order[np.searchsorted(place, sought, sorter=order)], dtype=np.int64)
+
+
+def _places(tiles: ScaleTiles) -> NDArray[np.int64]:
+    """Return a number of each tile: of its cell, or, where others may be near it, of its corner."""
+    if isinstance(tiles, PlacedTiles):
+        column, row, wide = tiles.x, tiles.y, tiles.grid.area.right
+    else:
+        column, row, wide = tiles.columns, tiles.rows, tiles.grid.columns
+    return row.astype(np.int64) * (np.int64(wide) + 1) + column
 
 
 def unit_length(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -83,16 +83,23 @@ class PlacedTiles(ScaleTiles):
     corners: NDArray[np.int32]
 
     @classmethod
-    def near(cls, grid: TileGrid, corners: NDArray[np.int32]) -> PlacedTiles:
+    def near(
+        cls,
+        grid: TileGrid,
+        corners: NDArray[np.int32],
+        tissue: NDArray[np.float32] | None = None,
+    ) -> PlacedTiles:
         """Return tiles at these corners, each in the cell of the grid that is nearest to it.
 
-        Those that lie where the grid's last column or row was moved back to are of that.
+        Those that lie where the grid's last column or row was moved back to are of that. What is
+        not known of their tissue is NaN.
         """
         step, (x, y) = grid.spec.stride_level0, corners.T
         columns = _nearest(x, grid.left(np.arange(grid.columns)), grid.area.x, step)
         rows = _nearest(y, grid.top(np.arange(grid.rows)), grid.area.y, step)
-        unknown = np.full(len(corners), np.nan, dtype=np.float32)
-        return cls(grid, columns, rows, unknown, corners)
+        if tissue is None:
+            tissue = np.full(len(corners), np.nan, dtype=np.float32)
+        return cls(grid, columns, rows, tissue, corners)
 
     @property
     def x(self) -> NDArray[np.int32]:

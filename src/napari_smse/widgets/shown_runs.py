@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_smse.metrics.estimate import counted
 from napari_smse.models.model_files import read_card
 from napari_smse.scoring import ScoreMaps, ScoreStore
 from napari_smse.slides import Slide
 from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.worker import Worker
+from napari_smse.workflows.feature_run import is_of_features, open_feature_run
 from napari_smse.workflows.scored_slide import Run
 from napari_smse.workflows.stored_runs import StoredRun, maps_of_run, run_of_store
 
@@ -25,6 +28,16 @@ class _Opened:
     slide: Slide
     run: Run
     maps: ScoreMaps
+
+    @property
+    def summary(self) -> str:
+        name, card = self.slide.name, self.run.card
+        if not is_of_features(self.run):
+            return f"The scores of {name} are shown."
+        return (
+            f"{counted(self.run.plan.tile_count, 'tiles')} of {name} with {card.embedding_dim:,} "
+            f"features by {card.name}: use Find similar, Embedding map, Annotate next or Fine-tune."
+        )
 
 
 class ShownRuns(QObject):
@@ -70,6 +83,19 @@ class ShownRuns(QObject):
         self.described.emit(f"Opening the scores of {slide.name} …")
         self.task.start(partial(_opened, layer, slide, stored, model))
 
+    def open_features(self, layer: Image, slide: Slide, path: Path) -> None:
+        """Read features of a slide's tiles in the background, and put them in force as its run.
+
+        Parameters
+        ----------
+        layer, slide
+            The slide that they are of.
+        path
+            A file as `napari_smse.read_tile_features` reads it.
+        """
+        self.described.emit(f"Reading the features in {path.name} …")
+        self.task.start(partial(_opened_features, layer, slide, path))
+
     def show(self, layer: Image, slide: Slide, run: Run, maps: ScoreMaps) -> HeatMapLayers:
         """Put a run in force on a slide, in view or not, and return its maps."""
         shown = HeatMapLayers.of_run(self._viewer, layer, slide, maps, run)
@@ -87,7 +113,7 @@ class ShownRuns(QObject):
     def _take(self, opened: _Opened) -> None:
         if opened.layer in self._viewer.layers:
             self.show(opened.layer, opened.slide, opened.run, opened.maps)
-            self.described.emit(f"The scores of {opened.slide.name} are shown.")
+            self.described.emit(opened.summary)
 
     def _add_next_layer(self) -> None:
         """Add a map layer that is missing each time the viewer has nothing else to do."""
@@ -103,4 +129,9 @@ class ShownRuns(QObject):
 
 def _opened(layer: Image, slide: Slide, stored: StoredRun, model: str) -> _Opened:
     run = run_of_store(slide, ScoreStore.open(stored.path), read_card(model), model)
+    return _Opened(layer, slide, run, maps_of_run(run))
+
+
+def _opened_features(layer: Image, slide: Slide, path: Path) -> _Opened:
+    run = open_feature_run(path, slide)
     return _Opened(layer, slide, run, maps_of_run(run))

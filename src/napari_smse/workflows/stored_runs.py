@@ -21,6 +21,7 @@ from napari_smse.scoring import (
     run_warnings,
     stored_plan,
 )
+from napari_smse.scoring.open_run import FEATURES
 from napari_smse.slides import Slide
 from napari_smse.tiles.appearance import focus
 from napari_smse.workflows import score_slide
@@ -141,7 +142,7 @@ def _is_of(facts: Mapping[str, Any], slide: Slide, card: ModelCard) -> bool:
     known = facts.get("slide", {})
     return (
         "finished" in facts
-        and "tuned_from" not in facts
+        and not {"tuned_from", FEATURES} & facts.keys()
         and facts.get("request", {}).get("roi", "") is None
         and known.get("quick_hash") == slide.quick_hash
         and known.get("mpp") == slide.scale.mpp

@@ -262,8 +262,8 @@ def test_scores_of_several_classes_are_a_column_each(slide: Slide, tmp_path: Pat
     [
         ("score", np.ones(7), "7 numbers in score for 12 tiles in coords"),
         ("score", np.ones((1, 7)), "7 numbers in score for 12 tiles in coords"),
-        ("features", np.ones((12, 8)), "read it with napari_smse.read_tile_features"),
-        ("pooled", np.ones((12, 33)), "read it with napari_smse.read_tile_features"),
+        ("features", np.ones((12, 8)), "or by napari_smse.open_features"),
+        ("pooled", np.ones((12, 33)), "or by napari_smse.open_features"),
     ],
 )
 def test_hdf5_without_a_number_a_tile_is_refused(

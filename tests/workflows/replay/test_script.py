@@ -21,6 +21,7 @@ from napari_smse.cli.app import app
 from napari_smse.errors import QueryError
 from napari_smse.slides import Slide
 from napari_smse.workflows import score_slide
+from napari_smse.workflows.feature_run import open_feature_run
 from napari_smse.workflows.replay.script import (
     Script,
     embedding_map_script,
@@ -41,6 +42,7 @@ from napari_smse.workflows.settings.embeddings import (
 from napari_smse.workflows.settings.fine_tune import FineTuneSettings
 from napari_smse.workflows.settings.score import ScoreSettings
 from support import TESTS
+from support.feature_files import mean_colours, write_features
 
 SAMPLE = TESTS.parent / "sample_data"
 # By torch in float32, as what is fastest may be another runtime at another time.
@@ -230,6 +232,22 @@ def test_maps_suggestions_and_evidence_are_found_again(one: ScoredSlide) -> None
     middle = tile.x + tile.width / 2, tile.y + tile.height / 2
     evidence = ran(evidence_script(one, middle, EvidenceSettings(k=2)))["evidence"]
     assert len(evidence) >= 1
+
+
+def test_features_of_a_file_are_opened_and_not_scored(one: ScoredSlide, tmp_path: Path) -> None:
+    corners, features = mean_colours(one.slide, 512)
+    path = write_features(tmp_path / "features_colour" / "one.h5", corners, features, 512)
+    of_file = ScoredSlide(one.slide, open_feature_run(path, one.slide))
+    script = similar_script(of_file, [tile_box(of_file, 3)])
+    assert "load_model" not in script.python
+    assert len(ran(script)["similar"].order) == len(corners) - 1
+    places = ran(embedding_map_script([of_file], EmbeddingMapSettings()))["places"]
+    assert len(places) == len(corners)
+    annotate(one)
+    tuning = fine_tune_script([of_file], FineTuneSettings())
+    assert (tuning.command, "load_model('colour')" in tuning.python) == ("", True)
+    region = one.run.store.tile_table().region(0)
+    assert not search_script(tmp_path, of_file, region, SearchSettings()).command
 
 
 def test_where_there_is_nothing_to_copy_the_reason_is_named() -> None:

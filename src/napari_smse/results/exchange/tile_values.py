@@ -8,7 +8,7 @@ those of GeoJSON from OpenSlide's bounds, as QuPath counts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,18 +18,14 @@ from numpy.typing import NDArray
 
 from napari_smse.errors import DataError
 from napari_smse.results.exchange.fitted_grid import fitted_grid, usual_step
-from napari_smse.results.exchange.h5_files import require_h5py
+from napari_smse.results.exchange.h5_values import H5_SUFFIXES, read_h5_values
 from napari_smse.results.exchange.number_table import read_number_table
-from napari_smse.results.exchange.tile_features import stated_edge
 from napari_smse.scoring import HeatMap, HeatMapBuilder
 from napari_smse.slides import Slide
 from napari_smse.tiles import PlacedTiles
 
-SUFFIXES: Final = (".csv", ".parquet", ".h5", ".hdf5", ".geojson", ".json")
+SUFFIXES: Final = (".csv", ".parquet", *H5_SUFFIXES, ".geojson", ".json")
 _CORNERS: Final = (("x", "y"), ("minx", "miny"), ("x_min", "y_min"), ("left", "top"))
-_FEATURES: Final = "features"
-_MOST_CLASSES: Final = 32
-"""Columns of a dataset of scores; one of more is of features, whatever it is called."""
 _SIZES: Final = (
     ("width", "height"),
     ("w", "h"),
@@ -199,7 +195,7 @@ def _read(path: Path, slide: Slide) -> _Rows:
     if not path.is_file():
         raise DataError(f"There is no file {path}: give one with scores of a slide's tiles.")
     try:
-        if suffix in (".h5", ".hdf5"):
+        if suffix in H5_SUFFIXES:
             return _read_h5(path)
         if suffix in (".geojson", ".json"):
             return _read_geojson(path, (slide.bounds.x, slide.bounds.y))
@@ -249,57 +245,8 @@ def _first_pair(
 
 
 def _read_h5(path: Path) -> _Rows:
-    require_h5py()
-    import h5py
-
-    with h5py.File(path) as file:
-        coords = file.get("coords")
-        if not isinstance(coords, h5py.Dataset) or coords.ndim != 2 or coords.shape[1] != 2:
-            raise DataError(f"{path} has no dataset coords of a row a tile: give one with such.")
-        corners = np.asarray(coords[:], dtype=np.float64)
-        values = dict(_columns(file, len(corners)))
-        if len(corners) and not values:
-            _tell_what_it_has(path, file, len(corners))
-        edge = stated_edge(coords, path)
+    corners, edge, values = read_h5_values(path)
     return _Rows(corners, np.full(len(corners), float(edge)), _finite(values))
-
-
-def _tell_what_it_has(path: Path, file: Any, tiles: int) -> None:
-    """Refuse scores of another number of tiles, and features."""
-    for name, shape in _shapes(file):
-        if np.prod(shape) == max(shape):
-            raise DataError(
-                f"{path} has {max(shape)} numbers in {name} for {tiles} tiles in coords: write "
-                "both again, a number a tile."
-            )
-    if any(len(shape) > 1 and shape[-2] == tiles for _, shape in _shapes(file)):
-        raise DataError(
-            f"{path} holds features of tiles, and no scores: read it with "
-            "napari_smse.read_tile_features, and search it with napari_smse.find_similar."
-        )
-
-
-def _shapes(file: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield name and shape of the datasets of numbers but for the places."""
-    for name in file:
-        dataset = file.get(name)
-        shape = getattr(dataset, "shape", None)
-        if name != "coords" and shape and dataset.dtype.kind in "fiu":
-            yield name, shape
-
-
-def _columns(file: Any, tiles: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield the datasets that hold a number a tile, or one a class, as attention scores do."""
-    for name, shape in _shapes(file):
-        if np.prod(shape) == tiles and max(shape) == tiles:
-            yield name, np.asarray(file[name][:], dtype=np.float32).ravel()
-        elif name != _FEATURES and _are_classes(shape, tiles):
-            for number, column in enumerate(np.asarray(file[name][:], dtype=np.float32).T):
-                yield f"{name} {number}", column
-
-
-def _are_classes(shape: tuple[int, ...], tiles: int) -> bool:
-    return len(shape) == 2 and shape[0] == tiles and shape[1] <= _MOST_CLASSES
 
 
 def _read_geojson(path: Path, origin: tuple[int, int]) -> _Rows:

@@ -1,27 +1,19 @@
-"""Scores of any program as layers over the slide: a map a column, and the tiles as points.
-
-napari hands a reader a path alone, and so the slide is looked for in the viewer.
-"""
+"""Scores of any program as layers over the slide: a map a column, and the tiles as points."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import napari
 import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
 
-from napari_smse.annotations.geojson import holds_annotations
-from napari_smse.errors import SmseError
 from napari_smse.reader import LayerData
-from napari_smse.results.exchange.tile_values import SUFFIXES, TileValues, read_tile_values
+from napari_smse.results.exchange.tile_values import TileValues
 from napari_smse.widgets.layers.coordinates import placement
-from napari_smse.widgets.session import session_of
-from napari_smse.widgets.slide_layers import LayerKind, LayerMark, maps_on, slide_of
+from napari_smse.widgets.slide_layers import LayerKind, LayerMark
 
 MOST_MAPS: Final = 24
 """Of a file; a table of features has hundreds of columns, which say nothing one by one."""
@@ -31,64 +23,16 @@ _POINT_SHARE: Final = 0.2
 logger = logging.getLogger(__name__)
 
 
-def get_reader(
-    path: str | Sequence[str],
-) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
-    """Return a reader of scores if a slide is in view; napari asks before it opens. Never raises.
+def value_layers(found: TileValues, layer: Image, slide: str) -> Iterator[LayerData]:
+    """Yield the layers of tiles of one size, marked so that they hide with their slide.
 
     Parameters
     ----------
-    path
-        A table, HDF5 or GeoJSON file, or several.
+    found
+        The tiles and their scores.
+    layer, slide
+        The slide's layer, and its quick hash.
     """
-    paths = [Path(one) for one in ([path] if isinstance(path, str) else path)]
-    try:
-        readable = all(one.suffix.lower() in SUFFIXES and not _is_drawn(one) for one in paths)
-        return read_values if paths and readable and _slide_layer() is not None else None
-    except SmseError:
-        return None
-
-
-def read_values(path: str | Sequence[str]) -> list[LayerData]:
-    """Return the layers that show the scores of the slide in view.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read, or is of another slide; napari shows the message.
-    """
-    layer = _slide_layer()
-    assert layer is not None
-    paths = [path] if isinstance(path, str) else path
-    made_layers = [
-        made
-        for one in paths
-        for values in read_tile_values(Path(one), slide_of(layer))
-        for made in _layers(values, layer, slide_of(layer).quick_hash)
-    ]
-    _hide_maps_on(slide_of(layer).quick_hash)
-    return made_layers
-
-
-def _hide_maps_on(slide: str) -> None:
-    """Hide the slide's maps: two lie over each other unreadably, and the legend is of one."""
-    viewer = napari.current_viewer()
-    for layer in [] if viewer is None else maps_on(viewer, slide):
-        session_of(viewer).set_shown(layer, False)
-
-
-def _is_drawn(path: Path) -> bool:
-    """Whether it is GeoJSON with regions that somebody drew, which *SMSE: Annotate* loads."""
-    return path.suffix.lower() in (".geojson", ".json") and holds_annotations(path)
-
-
-def _slide_layer() -> Image | None:
-    viewer = napari.current_viewer()
-    return None if viewer is None else session_of(viewer).slide_layer
-
-
-def _layers(found: TileValues, layer: Image, slide: str) -> Iterator[LayerData]:
-    """Yield the layers of tiles of one size, marked so that they hide with their slide."""
     mark = LayerMark(LayerKind.OTHER_SCORES, slide).metadata
     names = list(found.values)
     if len(names) > MOST_MAPS:

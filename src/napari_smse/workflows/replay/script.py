@@ -20,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import QueryError
 from napari_smse.scoring import MASK, REGION
+from napari_smse.scoring.open_run import FEATURES
 from napari_smse.scoring.store import QUANTISATION
 from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import path_text
@@ -117,13 +118,14 @@ def fine_tune_script(slides: Sequence[Scored], settings: FineTuneSettings) -> Sc
     mpps = [tiles.grid.spec.mpp for tiles in slides[0].run.plan.scales]
     words += [word for mpp in mpps for word in ("--mpp", f"{mpp:g}")]
     lines = [
-        *_scored_lines(slides, annotated=True),
+        *_scored_lines(slides, annotated=True, with_model=True),
         f"tuned = smse.fine_tune(model, {_all_of(slides)}{_arguments(settings)})",
         "print(tuned.before, tuned.after)",
     ]
     plans = [one.run.plan for one in slides]
     # `finetune` reads slides as they are, and finds their tissue by colour.
-    if any(plan.icc or plan.mask.left_out is not None for plan in plans):
+    masked = any(plan.icc or plan.mask.left_out is not None for plan in plans)
+    if masked or _are_of_features(slides):
         return Script(_joined(lines))
     comment = "# The annotations lie beside the slides (Annotate: Save), and no other slides there."
     return Script(_joined(lines), _joined([comment, _command(words)]))
@@ -172,7 +174,7 @@ def search_script(index: Path, one: Scored, region: Region, settings: SearchSett
         f"embeddings = scores_1.embeddings({settings.mpp or ''})[similar.like.rows]",
         f"hits = index.search(embeddings, without=(slide_1, region){_arguments(settings)})",
     ]
-    return Script(_joined(lines), _command(words))
+    return Script(_joined(lines), "" if _are_of_features([one]) else _command(words))
 
 
 def embedding_map_script(slides: Sequence[Scored], settings: EmbeddingMapSettings) -> Script:
@@ -222,7 +224,7 @@ def evidence_script(
     if one is None or point is None:
         raise QueryError("Click a tile first.")
     lines = [
-        *_scored_lines([one]),
+        *_scored_lines([one], with_model=True),
         "bank = smse.ExemplarBank.of_model(model)",
         f"evidence = smse.explain(scores_1, {point[0]:.0f}, {point[1]:.0f}, bank"
         f"{_arguments(settings)})",
@@ -235,23 +237,42 @@ def _require(slides: Sequence[Scored]) -> None:
         raise QueryError(NOT_SCORED)
 
 
-def _scored_lines(slides: Sequence[Scored], *, annotated: bool = False) -> Iterator[str]:
+def _scored_lines(
+    slides: Sequence[Scored], *, annotated: bool = False, with_model: bool = False
+) -> Iterator[str]:
     yield _IMPORT
-    yield f"model = smse.load_model({slides[0].run.model!r})"
+    if with_model or not _are_of_features(slides):
+        # What is known by its features alone is loaded by its name, once it is there.
+        name = slides[0].run.card.name if _are_of_features(slides) else slides[0].run.model
+        yield f"model = smse.load_model({name!r})"
     for number, one in zip(_numbers(slides), slides, strict=True):
-        facts = one.run.store.facts
-        settings = request_settings(
-            facts["request"], facts.get("seconds", 0.0), facts.get(MASK, {}).get("path")
-        )
-        if QUANTISATION in facts:  # which otherwise is not to be had without asking
-            settings = replace(settings, precision="int8")
-        region = shape(facts[REGION]) if REGION in facts else None
-        yield from _region_lines(region)
-        yield f"slide_{number} = {_opened(one.slide)}"
-        yield f"scores_{number} = {_scored(f'slide_{number}', settings, region)}"
+        yield from _scores_lines(number, one)
         if annotated:
             file = path_text(one.slide.path.with_suffix(".geojson"))
             yield f"notes_{number} = smse.read_annotations({file!r}, slide_{number})"
+
+
+def _scores_lines(number: int, one: Scored) -> Iterator[str]:
+    facts, slide = one.run.store.facts, f"slide_{number}"
+    opened = f"{slide} = {_opened(one.slide)}"
+    if FEATURES in facts:
+        yield opened
+        yield f"scores_{number} = smse.open_features({facts[FEATURES]['path']!r}, {slide})"
+        return
+    settings = request_settings(
+        facts["request"], facts.get("seconds", 0.0), facts.get(MASK, {}).get("path")
+    )
+    if QUANTISATION in facts:  # which otherwise is not to be had without asking
+        settings = replace(settings, precision="int8")
+    region = shape(facts[REGION]) if REGION in facts else None
+    yield from _region_lines(region)
+    yield opened
+    yield f"scores_{number} = {_scored(slide, settings, region)}"
+
+
+def _are_of_features(slides: Sequence[Scored]) -> bool:
+    """Whether none was scored here: a command of the shell, which scores them, is none of these."""
+    return all(FEATURES in one.run.store.facts for one in slides)
 
 
 def _numbers(slides: Sequence[Scored]) -> range:
