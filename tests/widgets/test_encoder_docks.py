@@ -13,8 +13,11 @@ from napari_smse.widgets.layers.example_layer import Side
 from napari_smse.widgets.similar.dock import SimilarDock
 from napari_smse.widgets.slide_layers import LayerKind, layers_of_kind
 from napari_smse.widgets.suggest.dock import SuggestDock
+from napari_smse.widgets.tile_files import feature_files
+from napari_smse.workflows.feature_run import is_of_features
 from support.docks import run_in_force
 from support.encoders import empty_hub, tiny_weights
+from support.feature_files import write_features
 
 __all__ = ["empty_hub", "tiny_weights"]  # fixtures
 
@@ -45,6 +48,28 @@ def test_regions_are_its_first_classes(docks, until):
     layer = docks.score.session.slide_layer
     assert run_in_force(layer).card.knows_classes
     assert docks.score.controls.isVisibleTo(docks.score)
+
+
+def test_regions_are_classes_of_its_features_in_a_file(docks, tmp_path):
+    docks.run_score()
+    run = docks.score.shown_run
+    tiles = run.plan.scales[0]
+    path = write_features(
+        tmp_path / "features_tiny" / "slide.h5",
+        np.column_stack([tiles.x, tiles.y]),
+        run.store.scale(0).embedding,
+        tiles.grid.edge,
+    )
+    docks.viewer.open(str(path), plugin="napari-smse")
+    runs = feature_files(docks.viewer).runs
+    docks.until(lambda: not runs.task.is_running and not runs.is_adding)
+    layer = docks.score.session.slide_layer
+    assert is_of_features(run_in_force(layer))
+    assert run_in_force(layer).card == run.card
+    docks.draw_both()
+    docks.finetune()
+    assert not docks.tune.panel.problem.text()
+    assert docks.mapped == {"malignant"}
 
 
 @pytest.fixture

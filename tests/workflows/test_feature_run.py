@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from napari_smse.errors import DataError, ModelError
+from napari_smse.models.encoders import find_encoder
 from napari_smse.models.model_files import read_card
-from napari_smse.scoring import ScoreStore
+from napari_smse.scoring import ScoreStore, is_trained_scale
 from napari_smse.slides import Slide, open_slide
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.feature_run import is_of_features, open_feature_run
@@ -128,6 +129,15 @@ def test_features_by_one_encoder_compare_and_those_by_two_do_not(
     for unlike in (foreign, longer):
         with pytest.raises(Exception, match="different models"):
             require_one_model([one, unlike])
+
+
+def test_another_slide_of_that_magnification_is_in_range(slide: Slide, tmp_path: Path) -> None:
+    files = [tmp_path / f"features_{name}" / "s.h5" for name in ("some", "uni_v1")]
+    runs = [open_feature_run(write_features(one, CORNERS, FEATURES, EDGE), slide) for one in files]
+    unknown, uni = (run.card for run in runs)
+    assert is_trained_scale(slide.mpp * 1.02, unknown)
+    assert not is_trained_scale(slide.mpp * 2, unknown)
+    assert uni.mpp_range == find_encoder("uni").mpp_range
 
 
 def test_an_encoder_that_is_here_is_its_model(

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smse.atomic_write import output_error, write_atomic
-from napari_smse.errors import DataError, SmseError
+from napari_smse.errors import DataError, SmseError, UnknownEncoderError
 from napari_smse.models.card import CARD_SUFFIX, EncoderWeights, ModelCard, card_json
+from napari_smse.models.encoders import find_encoder
 from napari_smse.models.encoders.encoder import TRUNK_PREFIX
 from napari_smse.models.encoders.encoder_card import UNCLASSIFIED
 from napari_smse.models.model_files import read_card
@@ -34,6 +35,7 @@ from napari_smse.workflows.scored_slide import Run
 from napari_smse.workflows.stored_runs import NOT_RECORDED, run_of_store
 
 _VERSION: Final = "features"
+_NEAR: Final = 1.25
 _LIMITS: Final = (
     "Its features were read from a file, and nothing here says how they were made.",
     "It knows no classes, so there is no map.",
@@ -149,7 +151,7 @@ def _model(found: TileFeatures) -> tuple[str, ModelCard]:
         version=_VERSION,
         classes=(UNCLASSIFIED,),
         tile_px=spec.size_px,
-        mpp_range=(spec.mpp, spec.mpp),
+        mpp_range=_mpp_range(found),
         trunk=f"{TRUNK_PREFIX}{found.encoder}",
         embedding_dim=width,
         limits=_LIMITS,
@@ -159,6 +161,17 @@ def _model(found: TileFeatures) -> tuple[str, ModelCard]:
             name=found.encoder, repository="", licence="unknown", commercial=False, sha256=""
         ),
     )
+
+
+def _mpp_range(found: TileFeatures) -> tuple[float, float]:
+    """Return the scales that an encoder was trained at; of an unknown one, those near the file's.
+
+    Slides of one magnification differ by some percent.
+    """
+    try:
+        return find_encoder(found.encoder).mpp_range
+    except UnknownEncoderError:
+        return found.mpp / _NEAR, found.mpp * _NEAR
 
 
 def _write_card(card: ModelCard, path: Path) -> None:
