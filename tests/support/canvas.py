@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 from vispy.util.event import Event
 
 from napari_smse.widgets.slide_layers import level0_to_world
@@ -25,8 +26,11 @@ def on_canvas(viewer, slide_layer, x, y):
     return round(column), round(row)
 
 
-def drag(viewer, slide_layer, points, modifiers=(), button=1):
-    """Press at the first level-0 point (x, y), move through the others, and release at the last."""
+def drag(viewer, slide_layer, points, modifiers=(), button=1, hastily=False):
+    """Press at the first level-0 point (x, y), move through the others, and release at the last.
+
+    Hastily, so that napari takes the first move alone.
+    """
     events = canvas_of(viewer).events
     press = None
     places = [on_canvas(viewer, slide_layer, *point) for point in points]
@@ -41,8 +45,11 @@ def drag(viewer, slide_layer, points, modifiers=(), button=1):
             "last_event": press,
         }
         made = getattr(events, kind)(**sent)
-        # napari takes one move in 5 ms, and no more.
-        QTest.qWait(_MOVE_MS)
+        if not hastily:
+            # napari takes one move in 5 ms, and no more; on a busy machine the wait may end before
+            # what is due is done.
+            QTest.qWait(_MOVE_MS)
+            QApplication.processEvents()
         press = made if press is None and isinstance(made, Event) else press
 
 

@@ -87,6 +87,14 @@ def test_a_stroke_becomes_a_region_of_the_chosen_class_in_one_step(dock):
     assert not dock.drawing.annotations().annotations
 
 
+def test_a_stroke_ends_where_the_button_is_released(dock):
+    path = [(300, 300), (320, 300), (600, 300)]
+    dock.table.choose(1)
+    dock.editing.brush.click()
+    stroke(dock, path, hastily=True)
+    assert differ(region(dock, "malignant"), LineString(path).buffer(RADIUS)) < 0.03
+
+
 def test_the_stroke_is_seen_while_it_is_drawn_and_gone_afterwards(dock, monkeypatch):
     seen = []
     dock.editing.brush.click()

@@ -164,10 +164,11 @@ class Brush(QObject):
         yield
         while event.type == "mouse_move":
             here = self._place(event)
-            step = LineString([last, here]).buffer(radius, quad_segs=_QUARTER)
-            area, last = shapely.union(area, step).simplify(_SMOOTH * radius), here
+            area, last = _painted(area, last, here, radius), here
             self._show(area, erases)
             yield
+        # napari leaves out moves that follow each other fast, the last one before this among them.
+        area = _painted(area, last, self._place(event), radius)
         self._show(None, erases)
         if not erases:
             self._editor.paint(area)
@@ -231,3 +232,13 @@ class Brush(QObject):
     def _on_removed(self, event: Any) -> None:
         if event.value in (self._drawing.layer, self._stroke):
             self.let_go()
+
+
+def _painted(
+    area: BaseGeometry, last: tuple[float, float], here: tuple[float, float], radius: float
+) -> BaseGeometry:
+    """Return an area with what a brush of this radius paints from one place to the next."""
+    if here == last:
+        return area
+    step = LineString([last, here]).buffer(radius, quad_segs=_QUARTER)
+    return shapely.union(area, step).simplify(_SMOOTH * radius)
