@@ -11,13 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from napari_smse.errors import DataError, ModelError
+import napari_smse as smse
+from napari_smse.errors import DataError, ModelError, OutputError
 from napari_smse.models.encoders import find_encoder
 from napari_smse.models.model_files import read_card
+from napari_smse.results.exchange import ResultFolder
 from napari_smse.scoring import ScoreStore, is_trained_scale
 from napari_smse.slides import Slide, open_slide
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.feature_run import is_of_features, open_feature_run
+from napari_smse.workflows.report.saved_results import open_results
 from napari_smse.workflows.scored_slide import Run, ScoredSlide, require_one_model
 from napari_smse.workflows.stored_runs import find_stored_run, run_of_store
 from support.encoders import TINY, empty_hub, tiny_weights
@@ -161,3 +164,19 @@ def test_a_file_without_tiles_is_refused(slide: Slide, tmp_path: Path) -> None:
     none = write_features(tmp_path / "none.h5", np.empty((0, 2), int), np.empty((0, 4)), EDGE)
     with pytest.raises(DataError, match="holds no tile"):
         open_feature_run(none, slide)
+
+
+def test_saved_features_are_neither_reported_nor_repeated(
+    slide: Slide, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(file.parent)
+    saved = smse.open_features(file.name, slide).save(tmp_path / "saved")
+    with pytest.raises(OutputError, match=f"read from {file}, and no scores to report or repeat"):
+        open_results(saved)
+    assert ResultFolder.open(saved).table.num_rows == len(CORNERS)
+
+
+def test_the_card_of_a_run_that_is_forgotten_goes_with_it(slide: Slide, file: Path) -> None:
+    run = open_feature_run(file, slide)
+    score_slide.forget_old_runs(run.store.path.parent, keep=0)
+    assert not list(run.store.path.parent.glob("*.json"))

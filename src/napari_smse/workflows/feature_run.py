@@ -109,7 +109,7 @@ def _facts(slide: Slide, card: ModelCard, plan: TilePlan, found: TileFeatures) -
         **facts_of_run(slide, card, request, plan),
         "precision": NOT_RECORDED,
         "runtime": NOT_RECORDED,
-        FEATURES: {"path": path_text(found.path), "sha256": content},
+        FEATURES: {"path": path_text(found.path.absolute()), "sha256": content},
     }
 
 

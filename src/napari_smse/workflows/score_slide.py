@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_smse.errors import OutputError
 from napari_smse.models import ModelCard
+from napari_smse.models.card import CARD_SUFFIX
 from napari_smse.progress import Progress, Task
 from napari_smse.results import RunContext, folder_name, save_results
 from napari_smse.scoring import (
@@ -312,6 +313,7 @@ def forget_old_runs(folder: Path, keep: int = RUNS_KEPT) -> None:
     for path in runs[: max(0, len(runs) - keep)]:
         with suppress(OutputError), store_lock(path):
             shutil.rmtree(path, ignore_errors=True)
+            path.with_suffix(CARD_SUFFIX).unlink(missing_ok=True)  # of features read from a file
 
 
 def spare_threads() -> int:

@@ -22,6 +22,7 @@ from napari_smse.results.report.content import slide_report
 from napari_smse.results.run_record import CLASS_HEAD, read_record
 from napari_smse.results.save import write_slide_report
 from napari_smse.scoring import ScaleScores, ScoreStore, as_scored, folder_lock, require_same_slide
+from napari_smse.scoring.open_run import FEATURES
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.slides import Slide, file_and_image, open_slide
 from napari_smse.slides.identity import text_path
@@ -135,7 +136,7 @@ def open_results(folder: Path, models: Sequence[str] = (), positive: str = "") -
     Raises
     ------
     OutputError
-        They are not whole, or cannot be read.
+        They are not whole, cannot be read, or are features of a file.
     ModelError
         The model that scored it is not known, or cannot be read.
     RequestError
@@ -146,6 +147,12 @@ def open_results(folder: Path, models: Sequence[str] = (), positive: str = "") -
         raise OutputError(
             f"The scores in {folder} are not complete: score the slide to the end, with the same "
             "command, before they are reported."
+        )
+    if FEATURES in store.facts:
+        raise OutputError(
+            f"{folder} holds features that were read from {store.facts[FEATURES]['path']}, and no "
+            "scores to report or repeat: open that file again (dropped on the slide, or "
+            "napari_smse.open_features)."
         )
     record = read_record(folder)
     model, card = _model_of(folder, record, models)
