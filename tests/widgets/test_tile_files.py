@@ -230,6 +230,15 @@ def test_the_run_of_a_slide_that_is_being_scored_is_not_taken_away(dropped):
     assert dropped.run is None
 
 
+def test_a_slide_that_began_to_be_scored_meanwhile_keeps_its_run(dropped):
+    dropped.viewer.open(str(dropped.write()), plugin="napari-smse")
+    dropped.session.set_scoring(dropped.layer)
+    runs = feature_files(dropped.viewer).runs
+    dropped.until(lambda: not runs.task.is_running)
+    dropped.until(lambda: "slide is being scored by now" in dropped.told[-1])
+    assert dropped.run is None
+
+
 def test_scores_beside_features_are_maps(dropped):
     attention = np.linspace(0, 1, len(dropped.corners))
     made = dropped.drop(dropped.write(attention=attention))

@@ -111,7 +111,11 @@ class ShownRuns(QObject):
         self._adding.stop()
 
     def _take(self, opened: _Opened) -> None:
-        if opened.layer in self._viewer.layers:
+        if self._session.is_scoring(opened.layer):  # which began while this was being opened
+            self.problem.emit(
+                f"{opened.slide.name} is being scored by now: nothing else is shown on it."
+            )
+        elif opened.layer in self._viewer.layers:
             self.show(opened.layer, opened.slide, opened.run, opened.maps)
             self.described.emit(opened.summary)
 
