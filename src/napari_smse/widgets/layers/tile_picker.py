@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import napari
 import numpy as np
 from napari.layers import Image
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_smse.slides import Region
@@ -73,15 +75,20 @@ class TilePicker(QObject):
             return
         self.missed.emit("There is no scored tile: score the slide first (SMSE: Score slide).")
 
-    def _watch(self, _viewer: object, event: object) -> Iterator[None]:
+    def _watch(self, _viewer: object, event: Any) -> Iterator[None]:
         start = np.asarray(event.pos)
         yield
         moved = False
         while event.type == "mouse_move":
-            moved |= bool(np.linalg.norm(np.asarray(event.pos) - start) > _STILL_PX)
+            moved |= _is_away(event, start)
             yield
-        if not moved:
+        # napari leaves out moves that follow each other fast, all of a short drag even.
+        if not (moved or _is_away(event, start)):
             self.pick(event.position)
+
+
+def _is_away(event: Any, start: NDArray[np.float64]) -> bool:
+    return bool(np.linalg.norm(np.asarray(event.pos) - start) > _STILL_PX)
 
 
 def tile_at(layer: Image, run: Run | None, world: tuple[float, ...]) -> TileOnSlide | None:
