@@ -77,7 +77,10 @@ __all__ = [
 _NAMES = {
     "api.annotations": ("read_annotations",),
     "api.exchange": (
-        *("export_results", "open_features", "read_tile_features", "read_tile_values"),
+        "export_results",
+        "open_features",
+        "read_tile_features",
+        "read_tile_values",
     ),
     "api.exemplars": ("ExemplarBank", "explain", "out_of_distribution"),
     "api.fine_tuning": ("fine_tune",),

@@ -11,9 +11,9 @@ from napari_smse.progress import run_task
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import open_slide
 from napari_smse.workflows import score_slide
+from napari_smse.workflows.runs.stored_runs import run_of_store
 from napari_smse.workflows.score_slide import ScoreJob
 from napari_smse.workflows.settings.score import ScoreSettings
-from napari_smse.workflows.stored_runs import run_of_store
 from napari_smse.workflows.viewer_session.places import place_of
 from napari_smse.workflows.viewer_session.record import (
     FORMAT,

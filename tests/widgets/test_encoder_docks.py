@@ -14,7 +14,7 @@ from napari_smse.widgets.similar.dock import SimilarDock
 from napari_smse.widgets.slide_layers import LayerKind, layers_of_kind
 from napari_smse.widgets.suggest.dock import SuggestDock
 from napari_smse.widgets.tile_files import feature_files
-from napari_smse.workflows.feature_run import is_of_features
+from napari_smse.workflows.runs.feature_run import is_of_features
 from support.docks import run_in_force
 from support.encoders import empty_hub, tiny_weights
 from support.feature_files import write_features

@@ -114,7 +114,7 @@ class Dropped:
     """A slide, on which a file of features is dropped."""
 
     def __init__(self, viewer, slide_path, tmp_path, until):
-        self.viewer, self.until, self.told = viewer, until, []
+        self.viewer, self.until, self.messages = viewer, until, []
         (self.layer,) = viewer.open(str(slide_path), plugin="napari-smse")
         self.session, self.slide = session_of(viewer), slide_of(self.layer)
         self.corners, self.features = mean_colours(self.slide, EDGE)
@@ -139,7 +139,7 @@ def dropped(viewer, slide_path, tmp_path, until, monkeypatch):
     monkeypatch.setattr(score_slide, "runs_folder", lambda: tmp_path / "runs")
     made = Dropped(viewer, slide_path, tmp_path, until)
     for kind in ("show_error", "show_info"):
-        monkeypatch.setattr(tile_files, kind, made.told.append)
+        monkeypatch.setattr(tile_files, kind, made.messages.append)
     return made
 
 
@@ -161,7 +161,7 @@ def opened(dropped):
 def test_features_become_the_run_of_the_slide(dropped):
     assert dropped.drop(dropped.write()) == []
     assert dropped.run.card.label == "colour features"
-    assert dropped.told[-1] == (
+    assert dropped.messages[-1] == (
         "340 tiles of slide with 3 features by colour: use Find similar, Embedding map, Annotate "
         "next or Fine-tune."
     )
@@ -214,13 +214,13 @@ def test_docks_without_an_answer_say_why(dropped, opened, tmp_path):
     dropped.until(lambda: not any(task.is_running for task in evidence._tasks))
 
 
-def test_features_of_another_slide_are_told_and_the_run_stays(dropped, tmp_path):
+def test_features_of_another_slide_are_refused_and_the_run_stays(dropped, tmp_path):
     dropped.drop(dropped.write())
     before = dropped.run
     far = write_features(tmp_path / "far.h5", [(90_000, 0)], [(1.0, 2.0)], EDGE)
     dropped.drop(far)
     assert dropped.run is before
-    assert "far.h5 has tiles that do not lie on slide" in dropped.told[-1]
+    assert "far.h5 has tiles that do not lie on slide" in dropped.messages[-1]
 
 
 def test_the_run_of_a_slide_that_is_being_scored_is_not_taken_away(dropped):
@@ -235,7 +235,7 @@ def test_a_slide_that_began_to_be_scored_meanwhile_keeps_its_run(dropped):
     dropped.session.set_scoring(dropped.layer)
     runs = feature_files(dropped.viewer).runs
     dropped.until(lambda: not runs.task.is_running)
-    dropped.until(lambda: "slide is being scored by now" in dropped.told[-1])
+    dropped.until(lambda: "slide is being scored by now" in dropped.messages[-1])
     assert dropped.run is None
 
 

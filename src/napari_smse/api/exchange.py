@@ -11,7 +11,7 @@ from napari_smse.results.exchange import TileFeatures
 from napari_smse.results.exchange.tile_values import TileValues
 from napari_smse.results.exchange.tile_values import read_tile_values as read_values
 from napari_smse.slides import Slide
-from napari_smse.workflows.feature_run import open_feature_run
+from napari_smse.workflows.runs.feature_run import open_feature_run
 
 Place = str | os.PathLike[str]
 

@@ -24,6 +24,7 @@ from napari_smse.scoring import choose_device
 from napari_smse.similarity.exemplar_bank import ExemplarBank
 from napari_smse.slides import Slide
 from napari_smse.workflows.fine_tune import FineTuneJob, FineTuneOutcome
+from napari_smse.workflows.runs.stored_runs import NOT_RECORDED
 from napari_smse.workflows.scored_slide import ScoredSlide
 from napari_smse.workflows.settings.fine_tune import (
     Classification,
@@ -32,7 +33,6 @@ from napari_smse.workflows.settings.fine_tune import (
     Mining,
     TrainableLayers,
 )
-from napari_smse.workflows.stored_runs import NOT_RECORDED
 
 if TYPE_CHECKING:
     from napari_smse.finetuning.assessment import Assessment

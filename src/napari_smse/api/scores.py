@@ -31,8 +31,8 @@ from napari_smse.scoring.request import number_of_scale
 from napari_smse.scoring.tile_table import TileTable
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.slides import Region, Slide
+from napari_smse.workflows.runs.stored_runs import NOT_RECORDED, run_of_store
 from napari_smse.workflows.scored_slide import Run
-from napari_smse.workflows.stored_runs import NOT_RECORDED, run_of_store
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -222,7 +222,7 @@ def view(
     else:
         with open_slide(slide) as opened:
             for file in scores or ():
-                # What is wrong with them is told here.
+                # An error is shown here, and not by napari alone.
                 features = h5_content(file).features
                 (read_tile_features if features else read_tile_values)(file, opened)
     if platform.system() == "Linux" and not (

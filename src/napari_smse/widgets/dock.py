@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
@@ -18,6 +18,8 @@ from napari_smse.widgets.worker import Worker
 
 if TYPE_CHECKING:
     import napari
+
+Owned = TypeVar("Owned", bound=QObject)
 
 SCORE: Final = "SMSE: Score slide"
 FINE_TUNE: Final = "SMSE: Fine-tune"
@@ -32,6 +34,9 @@ _TAB_TITLES: Final = {
     "SMSE: Annotate next": "Next",
 }
 """What the tab of a dock says where its name in the menu is long."""
+
+# Weak: Qt owns them together with the window.
+_owned: weakref.WeakValueDictionary[tuple[object, int], Any] = weakref.WeakValueDictionary()
 
 
 class SlideDock(QWidget):
@@ -197,6 +202,23 @@ def main_window(viewer: napari.Viewer) -> QMainWindow:
     window = viewer.window.main_menu.window()
     assert isinstance(window, QMainWindow)
     return window
+
+
+def of_viewer(kind: Callable[[napari.Viewer], Owned], viewer: napari.Viewer) -> Owned:
+    """Return what each viewer has one of, made when it is first asked for.
+
+    Parameters
+    ----------
+    kind
+        Makes it, as a child of the viewer's window, which owns it.
+    viewer
+        Whose it is.
+    """
+    found = _owned.get((kind, id(viewer)))
+    if found is None:
+        found = _owned[kind, id(viewer)] = kind(viewer)
+    made: Owned = found
+    return made
 
 
 def open_dock(viewer: napari.Viewer, name: str) -> None:

@@ -17,9 +17,9 @@ from napari_smse.slides import Slide
 from napari_smse.widgets.layers.heat_map_layers import HeatMapLayers
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.worker import Worker
-from napari_smse.workflows.feature_run import is_of_features, open_feature_run
+from napari_smse.workflows.runs.feature_run import is_of_features, open_feature_run
+from napari_smse.workflows.runs.stored_runs import StoredRun, maps_of_run, run_of_store
 from napari_smse.workflows.scored_slide import Run
-from napari_smse.workflows.stored_runs import StoredRun, maps_of_run, run_of_store
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from napari_smse.errors import DataError, SmseError
 from napari_smse.reader import LayerData
 from napari_smse.results.exchange.h5_values import h5_content
 from napari_smse.results.exchange.tile_values import SUFFIXES, read_tile_values
-from napari_smse.widgets.dock import main_window
+from napari_smse.widgets.dock import main_window, of_viewer
 from napari_smse.widgets.layers.tile_value_layers import value_layers
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.shown_runs import ShownRuns
@@ -142,14 +142,6 @@ class FeatureFiles(QObject):
         self.runs.open_features(layer, slide, path)
 
 
-# Weak: Qt owns them together with the window.
-_files: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-
-
 def feature_files(viewer: napari.Viewer) -> FeatureFiles:
     """Return what opens files of features in a viewer, made when it is first asked for."""
-    found = _files.get(id(viewer))
-    if found is None:
-        found = _files[id(viewer)] = FeatureFiles(viewer)
-    made: FeatureFiles = found
-    return made
+    return of_viewer(FeatureFiles, viewer)

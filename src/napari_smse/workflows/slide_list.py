@@ -24,7 +24,7 @@ from napari_smse.progress import Progress, Task
 from napari_smse.similarity.index.slide_index import SlideIndex
 from napari_smse.slides import Slide, open_slide
 from napari_smse.slides.identity import path_text, slide_name
-from napari_smse.workflows.stored_runs import StoredRun, find_stored_run
+from napari_smse.workflows.runs.stored_runs import StoredRun, find_stored_run
 
 LABEL_AND_MACRO: Final = ("label", "macro")
 

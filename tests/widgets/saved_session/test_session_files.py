@@ -25,7 +25,7 @@ from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_layers, slide_of
 from napari_smse.widgets.tile_notes import notes_of
 from napari_smse.workflows import score_slide
-from napari_smse.workflows.stored_runs import maps_of_run
+from napari_smse.workflows.runs.stored_runs import maps_of_run
 from napari_smse.workflows.viewer_session.record import FORMAT, MapDisplay, read_session
 from support.saved_sessions import NAME, stored_run
 

@@ -16,8 +16,8 @@ from napari_smse.workflows.batch.score_queue import (
     SlideStep,
     SlideToScore,
 )
+from napari_smse.workflows.runs.stored_runs import find_stored_run, maps_of_run, run_of_store
 from napari_smse.workflows.settings.score import ScoreSettings
-from napari_smse.workflows.stored_runs import find_stored_run, maps_of_run, run_of_store
 from support.annotated_slides import write_red_slide
 
 CHOICE = ScoreChoice("redness", "redness", ScoreSettings((0.5,)))

@@ -21,7 +21,6 @@ from napari_smse.cli.app import app
 from napari_smse.errors import QueryError
 from napari_smse.slides import Slide
 from napari_smse.workflows import score_slide
-from napari_smse.workflows.feature_run import open_feature_run
 from napari_smse.workflows.replay.script import (
     Script,
     embedding_map_script,
@@ -32,6 +31,7 @@ from napari_smse.workflows.replay.script import (
     similar_script,
     suggest_script,
 )
+from napari_smse.workflows.runs.feature_run import open_feature_run
 from napari_smse.workflows.scored_slide import ScoredSlide
 from napari_smse.workflows.settings.embeddings import (
     EmbeddingMapSettings,

@@ -19,10 +19,10 @@ from napari_smse.results.exchange import ResultFolder
 from napari_smse.scoring import ScoreStore, is_trained_scale
 from napari_smse.slides import Slide, open_slide
 from napari_smse.workflows import score_slide
-from napari_smse.workflows.feature_run import is_of_features, open_feature_run
 from napari_smse.workflows.report.saved_results import open_results
+from napari_smse.workflows.runs.feature_run import is_of_features, open_feature_run
+from napari_smse.workflows.runs.stored_runs import find_stored_run, run_of_store
 from napari_smse.workflows.scored_slide import Run, ScoredSlide, require_one_model
-from napari_smse.workflows.stored_runs import find_stored_run, run_of_store
 from support.encoders import TINY, empty_hub, tiny_weights
 from support.feature_files import write_features
 

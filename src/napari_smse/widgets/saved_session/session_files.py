@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import napari
 from napari.layers import Image
@@ -19,7 +18,7 @@ from napari_smse.errors import SessionError, SmseError
 from napari_smse.metrics.estimate import counted
 from napari_smse.progress import Progress, map_progress
 from napari_smse.reader import LayerData, slide_layer
-from napari_smse.widgets.dock import main_window, open_dock, open_docks
+from napari_smse.widgets.dock import main_window, of_viewer, open_dock, open_docks
 from napari_smse.widgets.index.settings import index_settings
 from napari_smse.widgets.saved_session.capture import capture
 from napari_smse.widgets.saved_session.restoring import open_slides, restore_slide
@@ -297,14 +296,6 @@ def _with_layer(progress: Progress) -> Progress:
     return Progress(progress.done, progress.total, detail=(opened, made))
 
 
-# Weak: Qt owns them together with the window.
-_files: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-
-
 def session_files(viewer: napari.Viewer) -> SessionFiles:
     """Return what saves and opens the sessions of a viewer, made when it is first asked for."""
-    found = _files.get(id(viewer))
-    if found is None:
-        found = _files[id(viewer)] = SessionFiles(viewer)
-    made: SessionFiles = found
-    return made
+    return of_viewer(SessionFiles, viewer)

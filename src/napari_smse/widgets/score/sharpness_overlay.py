@@ -15,8 +15,8 @@ from napari_smse.scoring.score_maps import name_scales
 from napari_smse.widgets.layers.overlays import hide_sharpness, show_sharpness
 from napari_smse.widgets.session import session_of
 from napari_smse.widgets.slide_layers import slide_of
+from napari_smse.workflows.runs.stored_runs import sharpness_map
 from napari_smse.workflows.scored_slide import Run
-from napari_smse.workflows.stored_runs import sharpness_map
 
 
 class SharpnessOverlay(QObject):

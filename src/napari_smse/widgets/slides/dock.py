@@ -31,8 +31,8 @@ from napari_smse.widgets.slides.score_queue import ScoreQueue
 from napari_smse.widgets.slides.slide_files import SlideFiles
 from napari_smse.widgets.slides.slide_table import SlideRow, SlideTable
 from napari_smse.widgets.worker import Worker
+from napari_smse.workflows.runs.stored_runs import StoredRun
 from napari_smse.workflows.slide_list import indexed_slides, label_and_macro
-from napari_smse.workflows.stored_runs import StoredRun
 
 _EMPTY: Final = "Open slides, or add a folder of them."
 _GUESSED: Final = "Case IDs in <i>italics</i> are guesses: double-click to state the patient."

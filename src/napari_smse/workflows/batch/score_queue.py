@@ -14,10 +14,10 @@ from napari_smse.scoring import ScoreMaps, describe_scale
 from napari_smse.slides import Slide, open_slide
 from napari_smse.workflows import score_slide
 from napari_smse.workflows.index_slides import SlideAdded, SlideToAdd, add_scored
+from napari_smse.workflows.runs.stored_runs import maps_of_run
 from napari_smse.workflows.score_slide import RUNS_KEPT, ScoreJob
 from napari_smse.workflows.scored_slide import Run
 from napari_smse.workflows.settings.score import ScoreSettings
-from napari_smse.workflows.stored_runs import maps_of_run
 
 if TYPE_CHECKING:
     from napari_smse.models import Model

@@ -26,6 +26,7 @@ from napari_smse.slides import Region, Slide
 from napari_smse.slides.identity import path_text
 from napari_smse.slides.scale import ScaleSource
 from napari_smse.workflows.replay.recorded_run import request_settings
+from napari_smse.workflows.runs.feature_run import is_of_features
 from napari_smse.workflows.scored_slide import NOT_SCORED, Run
 from napari_smse.workflows.settings.embeddings import (
     EmbeddingMapSettings,
@@ -255,7 +256,7 @@ def _scored_lines(
 def _scores_lines(number: int, one: Scored) -> Iterator[str]:
     facts, slide = one.run.store.facts, f"slide_{number}"
     opened = f"{slide} = {_opened(one.slide)}"
-    if FEATURES in facts:
+    if is_of_features(one.run):
         yield opened
         yield f"scores_{number} = smse.open_features({facts[FEATURES]['path']!r}, {slide})"
         return
@@ -272,7 +273,7 @@ def _scores_lines(number: int, one: Scored) -> Iterator[str]:
 
 def _are_of_features(slides: Sequence[Scored]) -> bool:
     """Whether none was scored here: a command of the shell, which scores them, is none of these."""
-    return all(FEATURES in one.run.store.facts for one in slides)
+    return all(is_of_features(one.run) for one in slides)
 
 
 def _numbers(slides: Sequence[Scored]) -> range:

@@ -17,7 +17,7 @@ from napari_smse.results.report.pictures import jpeg
 from napari_smse.scoring import ScoreStore
 from napari_smse.similarity.ood.reference import load_ood_reference
 from napari_smse.workflows.report.cohort import THUMBNAIL_PX, CohortSource, cohort_slide
-from napari_smse.workflows.stored_runs import NOT_RECORDED
+from napari_smse.workflows.runs.stored_runs import NOT_RECORDED
 
 NOT_SCORED = "not scored"
 

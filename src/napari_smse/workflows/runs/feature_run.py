@@ -31,8 +31,8 @@ from napari_smse.slides import Slide
 from napari_smse.slides.identity import path_text
 from napari_smse.tiles import TilePlan, find_tissue, plan_reads
 from napari_smse.workflows import score_slide
+from napari_smse.workflows.runs.stored_runs import NOT_RECORDED, run_of_store
 from napari_smse.workflows.scored_slide import Run
-from napari_smse.workflows.stored_runs import NOT_RECORDED, run_of_store
 
 _VERSION: Final = "features"
 _NEAR: Final = 1.25

@@ -11,8 +11,8 @@ from napari_smse.errors import SlideNotFoundError, SmseError, named_error
 from napari_smse.progress import Progress, Task
 from napari_smse.scoring import ScoreMaps
 from napari_smse.slides import Slide, open_slide
+from napari_smse.workflows.runs.stored_runs import maps_of_run
 from napari_smse.workflows.scored_slide import Run
-from napari_smse.workflows.stored_runs import maps_of_run
 from napari_smse.workflows.viewer_session.places import is_there, places_to_look, was_moved
 from napari_smse.workflows.viewer_session.record import (
     SessionRecord,

@@ -13,8 +13,8 @@ from napari_smse.models.model_files import bundled_models, model_paths
 from napari_smse.scoring import ScoreStore
 from napari_smse.slides import Slide
 from napari_smse.workflows import score_slide
+from napari_smse.workflows.runs.stored_runs import find_stored_run, run_of_store
 from napari_smse.workflows.scored_slide import Run
-from napari_smse.workflows.stored_runs import find_stored_run, run_of_store
 from napari_smse.workflows.viewer_session.places import Place, place_of, places_to_look
 from napari_smse.workflows.viewer_session.record import SessionRun
 
